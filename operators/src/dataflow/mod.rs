@@ -1,0 +1,21 @@
+//! The dataflow: one driver, machines, and the views over what they emit.
+//!
+//! ```text
+//!  EventBatch ─exchange by dealer─▶ driver { entity machine } ─┬─▶ rows of tables
+//!                                                             ├─▶ daily_kpis ─▶ rows
+//!                                                             ├─▶ reps (differential: reps ⋈ counts of deals) ─▶ rows
+//!                                                             ├─▶ dead letters
+//!                                                             └─▶ epoch counts
+//! ```
+
+pub mod customers;
+pub mod daily_kpis;
+pub mod driver;
+pub mod entities;
+pub mod entity_rows;
+pub mod expiry;
+pub mod facts;
+pub mod letters;
+pub mod reps;
+pub mod sources;
+pub mod statistics;

@@ -1,0 +1,237 @@
+//! Which events were accepted before: sixteen bytes each, forgotten after the horizon.
+//!
+//! ```text
+//!   identity (128 bits) ─┬─ low half  ─▶ which table, which slot
+//!                        └─ high half ─▶ kept: tag (64) | accepted at (40, ms) | hash of the bytes (24)
+//! ```
+//! A copy within the horizon of the accepted event changes nothing; one with other bytes is a reuse of the id. The horizon is
+//! judged to the millisecond by event times, so the answer does not depend on when the tables are swept.
+
+const TABLES: usize = 64;
+const SLOTS_MIN: usize = 16;
+const TIME_BITS: u32 = 40;
+const CONTENT_BITS: u32 = 24;
+/// Times are kept since 1990, in 40 bits: enough until 2024 + 34; both ends of the comparison wrap alike.
+const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
+
+/// What [`Duplicates::insert`] finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// Not seen within the horizon: it is accepted, and remembered.
+    First,
+    /// The same event again.
+    Duplicate,
+    /// The same id with other bytes.
+    Reused,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// Zero marks a free slot; a tag of zero is moved to one.
+    tag: u64,
+    /// Accepted at (40 bits) and hash of the bytes (24 bits).
+    meta: u64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    entries: Vec<Entry>,
+    used: usize,
+}
+
+/// The events of one worker's dealers within the horizon.
+#[derive(Debug)]
+pub struct Duplicates {
+    tables: Vec<Table>,
+    horizon_ms: u64,
+    keys_max: usize,
+    keys: usize,
+}
+
+/// Milliseconds from `earlier` to `later`, both cut to 40 bits; what lies half the range back counts as the future.
+fn elapsed(later: u64, earlier: u64) -> i64 {
+    let difference = later.wrapping_sub(earlier) & TIME_MASK;
+    if difference > TIME_MASK / 2 { difference as i64 - (1 << TIME_BITS) } else { difference as i64 }
+}
+
+impl Duplicates {
+    /// Remembers events for `horizon_ms` of event time, and at most `keys_max` of them.
+    pub fn new(horizon_ms: i64, keys_max: usize) -> Self {
+        Duplicates {
+            tables: (0..TABLES).map(|_| Table::default()).collect(),
+            horizon_ms: horizon_ms.max(0) as u64,
+            keys_max,
+            keys: 0,
+        }
+    }
+
+    /// Looks an event up and remembers it if it is new.
+    pub fn insert(&mut self, identity: u128, content: u64, time_ms: i64) -> Sighting {
+        let place = identity as u64;
+        let tag = ((identity >> 64) as u64).max(1);
+        let content = content & ((1 << CONTENT_BITS) - 1);
+        let time = time_ms as u64 & TIME_MASK;
+        let meta = (time << CONTENT_BITS) | content;
+        let horizon = self.horizon_ms as i64;
+        let table = &mut self.tables[place as usize % TABLES];
+        if (table.used + 1) * 8 > table.entries.len() * 7 {
+            self.keys -= table.used;
+            table.grow(time, horizon);
+            self.keys += table.used;
+        }
+        let length = table.entries.len();
+        let mut at = slot_of(tag, length);
+        loop {
+            let entry = &mut table.entries[at];
+            if entry.tag == 0 {
+                *entry = Entry { tag, meta };
+                table.used += 1;
+                self.keys += 1;
+                if self.keys > self.keys_max {
+                    self.shed(time);
+                }
+                return Sighting::First;
+            }
+            if entry.tag == tag {
+                if elapsed(time, entry.meta >> CONTENT_BITS).abs() > horizon {
+                    *entry = Entry { tag, meta };
+                    return Sighting::First;
+                }
+                return if entry.meta & ((1 << CONTENT_BITS) - 1) == content { Sighting::Duplicate } else { Sighting::Reused };
+            }
+            at += 1;
+            if at == length {
+                at = 0;
+            }
+        }
+    }
+
+    /// Number of events remembered, forgotten ones that were not swept yet included.
+    pub fn keys(&self) -> usize {
+        self.keys
+    }
+
+    /// Bytes held.
+    pub fn size_bytes(&self) -> usize {
+        self.tables.iter().map(|table| table.entries.capacity() * size_of::<Entry>()).sum()
+    }
+
+    /// Keeps within the limit by shortening the reach: halves it until the keys fit in nine tenths of the limit.
+    fn shed(&mut self, now: u64) {
+        let mut reach = self.horizon_ms as i64;
+        while self.keys * 10 > self.keys_max * 9 && reach > 0 {
+            self.keys = 0;
+            for table in &mut self.tables {
+                table.rebuild(table.entries.len(), now, reach);
+                self.keys += table.used;
+            }
+            reach /= 2;
+        }
+    }
+}
+
+/// Where a key begins to look: the high bits of the place, since the low ones chose the table.
+fn slot_of(place: u64, length: usize) -> usize {
+    ((u128::from(place.rotate_right(TABLES.trailing_zeros())) * length as u128) >> 64) as usize
+}
+
+impl Table {
+    /// Sweeps what is beyond the horizon; grows by half if that frees less than a quarter, so that 16 bytes an event become 28 on
+    /// average and 32 at worst right after growth.
+    fn grow(&mut self, now: u64, horizon: i64) {
+        let live = self
+            .entries
+            .iter()
+            .filter(|entry| entry.tag != 0 && elapsed(now, entry.meta >> CONTENT_BITS) <= horizon)
+            .count();
+        let length = if live * 8 >= self.entries.len() * 5 { (self.entries.len() * 3 / 2).max(SLOTS_MIN) } else { self.entries.len() };
+        self.rebuild(length, now, horizon);
+    }
+
+    fn rebuild(&mut self, length: usize, now: u64, horizon: i64) {
+        let old = std::mem::replace(&mut self.entries, vec![Entry::default(); length]);
+        self.used = 0;
+        // Entries do not keep the half of the identity that places them, so they carry on from where they stood: the tag places
+        // them instead.
+        for entry in old {
+            if entry.tag == 0 || elapsed(now, entry.meta >> CONTENT_BITS) > horizon {
+                continue;
+            }
+            let mut at = slot_of(entry.tag, length);
+            while self.entries[at].tag != 0 {
+                at += 1;
+                if at == length {
+                    at = 0;
+                }
+            }
+            self.entries[at] = entry;
+            self.used += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::hash::hash_identity;
+    use crate::domain::time::DAY_MS;
+
+    #[test]
+    fn judges_copies_by_horizon_and_bytes() {
+        let mut duplicates = Duplicates::new(7 * DAY_MS, 1_000_000);
+        let identity = hash_identity(b"d", b"s", b"1");
+        let start = 1_771_254_245_123;
+        assert_eq!(duplicates.insert(identity, 1, start), Sighting::First);
+        assert_eq!(duplicates.insert(identity, 1, start + 5 * DAY_MS), Sighting::Duplicate);
+        assert_eq!(duplicates.insert(identity, 2, start + 7 * DAY_MS), Sighting::Reused);
+        assert_eq!(duplicates.insert(identity, 2, start + 7 * DAY_MS + 1), Sighting::First);
+        assert_eq!(duplicates.insert(identity, 2, start + 14 * DAY_MS + 1), Sighting::Duplicate);
+    }
+
+    #[test]
+    fn agrees_with_a_map_while_growing_and_stays_small() {
+        let mut duplicates = Duplicates::new(DAY_MS, 10_000_000);
+        let mut reference = std::collections::BTreeMap::new();
+        let mut state = 1_u64;
+        let start = 1_771_254_245_123;
+        for step in 0..300_000_i64 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let id = (state >> 33) % 100_000;
+            let identity = hash_identity(b"d", b"s", &id.to_le_bytes());
+            let time_ms = start + step * 1_000;
+            let expected = match reference.get(&id) {
+                Some(accepted) if time_ms - accepted <= DAY_MS => Sighting::Duplicate,
+                _ => {
+                    reference.insert(id, time_ms);
+                    Sighting::First
+                }
+            };
+            assert_eq!(duplicates.insert(identity, id, time_ms), expected);
+        }
+        let live = reference.values().filter(|time| start + 300_000_000 - **time <= DAY_MS).count();
+        assert!(duplicates.size_bytes() <= live * 64, "{} bytes for {live}", duplicates.size_bytes());
+    }
+
+    #[test]
+    fn growth_costs_at_most_32_bytes_an_event() {
+        let mut duplicates = Duplicates::new(DAY_MS, usize::MAX);
+        for id in 0..400_000_u64 {
+            duplicates.insert(hash_identity(b"d", b"s", &id.to_le_bytes()), id, 1_771_254_245_123);
+            if id > 10_000 && id % 1_000 == 0 {
+                assert!(duplicates.size_bytes() as u64 <= id * 32, "{} bytes for {id}", duplicates.size_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn the_limit_shortens_the_reach() {
+        let mut duplicates = Duplicates::new(7 * DAY_MS, 1_000);
+        for id in 0..10_000_u64 {
+            let time_ms = 1_771_254_245_123 + id as i64 * 60_000;
+            assert_eq!(duplicates.insert(hash_identity(b"d", b"s", &id.to_le_bytes()), 0, time_ms), Sighting::First);
+            assert!(duplicates.keys() <= 1_000);
+        }
+        let last = hash_identity(b"d", b"s", &9_999_u64.to_le_bytes());
+        assert_eq!(duplicates.insert(last, 0, 1_771_254_245_123 + 9_999 * 60_000), Sighting::Duplicate);
+    }
+}

@@ -1,0 +1,25 @@
+//! The vocabulary that every other room speaks.
+//!
+//! ```text
+//!  bytes ─▶ json ─▶ parse ─▶ batch::Event ─▶ duplicates ─▶ entities (merge rule) ─▶ rows of tables
+//!                     └─▶ rejection                            text, stamp
+//! ```
+
+pub mod batch;
+pub mod duplicates;
+pub mod entity;
+pub mod event;
+pub mod event_time;
+pub mod field;
+pub mod hash;
+pub mod json;
+pub mod merge;
+pub mod parse;
+pub mod rejection;
+pub mod rows;
+pub mod table;
+pub mod tables;
+pub mod text;
+pub mod time;
+pub mod vin;
+pub mod zone;
