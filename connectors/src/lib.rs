@@ -1,1 +1,17 @@
-//! Being built.
+//! Bytes in, bytes out: files of events, output topics and Parquet.
+//!
+//! ```text
+//!  folder of .jsonl[.gz|.zst] ──► files::discover ──► files::open_all ──► files::Index ──► files::ChunkReader ──► lines
+//!  lines        ──► topics::JsonLinesSink  ──► DIR/topics/<topic>.jsonl
+//!  record batches ──► parquet::ParquetSink ──► DIR/parquet/<table>/epoch_day=…/….parquet ──► parquet::Manifest
+//! ```
+//! This crate never sees the domain: a line is bytes with a time that the caller reads from it, a row is an Arrow row,
+//! an epoch is a number of milliseconds. Bad bytes are data and travel on; only broken I/O is an error, typed in
+//! [`error`] with what happened, where, and how to mend it.
+
+pub mod error;
+pub mod files;
+pub mod parquet;
+pub mod topics;
+
+pub use error::{FilesError, HistoryError, TopicsError};

@@ -1,1 +1,11 @@
-//! Being built.
+//! What the end-to-end tests stand on, beside the code under test and knowing nothing of it:
+//!
+//! ```text
+//!  files of events ──► reference ──► the tables they ought to give   (a plain program, no dataflow)
+//!  real data       ──► real_data ──► files of events                 (the data itself is never committed)
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should panic"))]
+
+pub mod real_data;
+pub mod reference;

@@ -8,6 +8,8 @@ use crate::domain::tables::TableId;
 pub struct Statistics {
     /// Rows of each live table, by [`TableId`].
     pub live_rows: [i64; TableId::ALL.len()],
+    /// Row versions written for each table.
+    pub versions: [u64; TableId::ALL.len()],
     /// Events accepted.
     pub accepted: u64,
     /// Copies of accepted events.
@@ -33,6 +35,7 @@ impl Statistics {
     pub fn add(&mut self, other: &Statistics) {
         let pairs = self.live_rows.iter_mut().zip(other.live_rows);
         pairs.for_each(|(own, other)| *own += other);
+        self.versions.iter_mut().zip(other.versions).for_each(|(own, other)| *own += other);
         self.rejected.iter_mut().zip(other.rejected).for_each(|(own, other)| *own += other);
         self.accepted += other.accepted;
         self.duplicates += other.duplicates;

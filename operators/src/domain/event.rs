@@ -191,7 +191,7 @@ events! {
     ];
     DealSubmitted = "deal.submitted", Deals, DEAL, Patch, Some(0), None, [
         f("dealId", Id).required(), f("leadId", Text).to(deal::LEAD_ID), f("customerId", Text).to(deal::CUSTOMER_ID),
-        f("repId", Text).to(deal::REP_ID), f("stage", STAGE), f("vehicleId", Text).to(deal::VEHICLE_ID),
+        f("repId", Text).to(deal::REP_ID), f("stage", STAGE).to(deal::STAGE), f("vehicleId", Text).to(deal::VEHICLE_ID),
         f("priceCents", Cents).to(deal::PRICE_CENTS), f("costCents", Cents).to(deal::COST_CENTS),
         f("downPaymentCents", Cents).to(deal::DOWN_PAYMENT_CENTS), f("tradeAllowanceCents", Cents).to(deal::TRADE_ALLOWANCE_CENTS),
         f("tradeAcvCents", Cents).to(deal::TRADE_ACV_CENTS), f("amountFinancedCents", Cents).to(deal::AMOUNT_FINANCED_CENTS),

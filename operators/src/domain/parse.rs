@@ -355,7 +355,7 @@ impl Parser {
             return fault(ReasonCode::InvalidTime, "time is not an RFC 3339 date-time such as 2026-02-16T15:04:05.123Z.");
         };
         if !(EVENT_TIME_MIN_MS..EVENT_TIME_END_MS).contains(&time_ms) {
-            return fault(ReasonCode::InvalidTime, "time is not between 1990 and 2100.");
+            return fault(ReasonCode::OutOfRange, "time is not between 1990 and 2100.");
         }
         let sequence = sequence_of(bytes, tokens[SEQUENCE])?;
         if !matches!(tokens[SUBJECT], None | Some(Token::Null | Token::String(_))) {

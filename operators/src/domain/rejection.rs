@@ -18,7 +18,7 @@ pub enum ReasonCode {
     WrongType,
     /// A value is of the right type but not permitted.
     OutOfRange,
-    /// `time` is not an RFC 3339 date-time between 1990 and 2100.
+    /// `time` is not an RFC 3339 date-time.
     InvalidTime,
     /// `timeZone` is not in the IANA database.
     UnknownTimeZone,

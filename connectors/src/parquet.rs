@@ -1,0 +1,18 @@
+//! History as Parquet files that become visible by numbered manifests.
+//!
+//! ```text
+//!  batches ─► ParquetSink ─► parquet/<table>/epoch_day=2026-03-01/<first>-<last>.parquet     there, but not visible
+//!                                │ WrittenFile
+//!                                ▼
+//!             Manifest::publish ─► parquet/_manifests/00000000000000000042.json              visible, all at once
+//! ```
+//! Readers begin at the latest manifest and see the files it names, nothing else. A manifest's number can be taken once: a
+//! writer that finds it taken learns that it was replaced, and by whom.
+
+mod manifest;
+mod store;
+mod writer;
+
+pub use manifest::{FORMAT_VERSION, Manifest, ManifestFile};
+pub use store::HistoryStore;
+pub use writer::{ColumnHints, ParquetSink, WrittenFile};

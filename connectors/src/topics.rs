@@ -1,0 +1,5 @@
+//! Output topics as files, one message a line.
+
+mod jsonl;
+
+pub use jsonl::{JsonLinesSink, TopicNumber, WrittenTopic};

@@ -1,0 +1,194 @@
+//! The graph: one function, read from top to bottom like the diagram.
+//!
+//! ```text
+//!   replay source ─▶ entities ─┬─────────────────────▶ rows ─┐
+//!                              ├─▶ daily_kpis ─────────▶ rows ─┤
+//!                              ├─▶ reps ⋈ active deals ▶ rows ─┼─▶ rows by day ─▶ parquet sink
+//!                              ├─▶ epoch counts ───────▶ rows ─┘
+//!                              └─▶ dead letters ───────────────▶ dead letter sink
+//! ```
+//! Without outputs only the first two columns exist: what nobody reads is not computed.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use connectors::parquet::HistoryStore;
+use connectors::topics::{JsonLinesSink, TopicNumber};
+use operators::dataflow::daily_kpis::{KpiBatch, daily_kpis};
+use operators::dataflow::driver::{Epoch, drive};
+use operators::dataflow::entities::{EntityMachine, EntityOutput, EntitySettings, EpochCounts, RepKey};
+use operators::dataflow::entity_rows::RepAttributes;
+use operators::dataflow::letters::DeadLetter;
+use operators::dataflow::reps::reps;
+use operators::dataflow::statistics::Statistics;
+use operators::domain::rows::{Cell, RowBatch, RowChange};
+use operators::domain::tables::TableId;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::operator::Operator;
+use timely::dataflow::operators::probe::{Handle, Probe};
+use timely::dataflow::operators::Concatenate;
+use timely::dataflow::{Scope, Stream};
+
+use crate::failure::Failure;
+use crate::replay_source::{ReplayInput, replay_source};
+use crate::sinks::parquet::{TableFiles, parquet_sink};
+use crate::sinks::topics::letter_sink;
+
+/// Where results go.
+pub struct Outputs {
+    /// Parquet.
+    pub store: HistoryStore,
+    /// The files written so far.
+    pub files: TableFiles,
+    /// The topics' sink, on worker 0.
+    pub topics: Option<(JsonLinesSink, TopicNumber)>,
+    /// Called with the sink when all messages are written.
+    pub topics_done: Box<dyn Fn(JsonLinesSink)>,
+    /// Where errors go.
+    pub failure: Failure,
+}
+
+/// Builds the graph of a replay on one worker. The counts of the worker appear in `statistics`.
+pub fn build(
+    scope: Scope<'_, Epoch>,
+    input: ReplayInput,
+    settings: EntitySettings,
+    outputs: Option<Outputs>,
+    statistics: &Rc<RefCell<Statistics>>,
+) -> Handle<Epoch> {
+    let finished = Handle::new();
+    let batches = replay_source(scope, input, finished.clone());
+    let machine = EntityMachine::new(settings, Rc::clone(statistics));
+    let parts = unpack(drive(batches, "entities", machine));
+    let with_rows = outputs.is_some();
+    let kpi_rows = daily_kpis(parts.kpis, with_rows, Rc::clone(statistics));
+    let Some(outputs) = outputs else {
+        kpi_rows.probe_with(&finished);
+        return finished;
+    };
+    let rep_rows = reps(parts.reps, parts.active_deals);
+    let epoch_rows = epoch_rows(parts.epochs);
+    let rows = scope.concatenate([parts.rows, kpi_rows, rep_rows, epoch_rows]);
+    let rows = count_live_rows(rows, Rc::clone(statistics));
+    let tables = parquet_sink(rows, outputs.store, outputs.files, outputs.failure.clone());
+    let topics = letter_sink(parts.letters, outputs.topics, outputs.failure, outputs.topics_done);
+    scope.concatenate([tables, topics]).probe_with(&finished);
+    finished
+}
+
+type Rows<'scope> = Stream<'scope, Epoch, Vec<(TableId, RowBatch)>>;
+
+/// The parts of what the entity machine emits.
+struct Parts<'scope> {
+    rows: Rows<'scope>,
+    kpis: Stream<'scope, Epoch, Vec<KpiBatch>>,
+    reps: Stream<'scope, Epoch, Vec<((RepKey, RepAttributes), Epoch, isize)>>,
+    active_deals: Stream<'scope, Epoch, Vec<(RepKey, Epoch, isize)>>,
+    letters: Stream<'scope, Epoch, Vec<DeadLetter>>,
+    epochs: Stream<'scope, Epoch, Vec<EpochCounts>>,
+}
+
+/// Takes the machine's output apart, one stream for each reader.
+fn unpack<'scope>(stream: Stream<'scope, Epoch, Vec<EntityOutput>>) -> Parts<'scope> {
+    let mut builder = OperatorBuilder::new("unpack".to_owned(), stream.scope());
+    let mut input = builder.new_input(stream, Pipeline);
+    let (rows, rows_stream) = builder.new_output::<Vec<(TableId, RowBatch)>>();
+    let (kpis, kpis_stream) = builder.new_output::<Vec<KpiBatch>>();
+    let (reps, reps_stream) = builder.new_output::<Vec<((RepKey, RepAttributes), Epoch, isize)>>();
+    let (active_deals, active_deals_stream) = builder.new_output::<Vec<(RepKey, Epoch, isize)>>();
+    let (letters, letters_stream) = builder.new_output::<Vec<DeadLetter>>();
+    let (epochs, epochs_stream) = builder.new_output::<Vec<EpochCounts>>();
+    let mut rows = OutputBuilder::<_, CapacityContainerBuilder<Vec<(TableId, RowBatch)>>>::from(rows);
+    let mut kpis = OutputBuilder::<_, CapacityContainerBuilder<Vec<KpiBatch>>>::from(kpis);
+    let mut reps = OutputBuilder::<_, CapacityContainerBuilder<Vec<((RepKey, RepAttributes), Epoch, isize)>>>::from(reps);
+    let mut active_deals = OutputBuilder::<_, CapacityContainerBuilder<Vec<(RepKey, Epoch, isize)>>>::from(active_deals);
+    let mut letters = OutputBuilder::<_, CapacityContainerBuilder<Vec<DeadLetter>>>::from(letters);
+    let mut epochs = OutputBuilder::<_, CapacityContainerBuilder<Vec<EpochCounts>>>::from(epochs);
+    builder.build(move |_| {
+        move |_frontiers| {
+            let (mut rows, mut kpis, mut reps) = (rows.activate(), kpis.activate(), reps.activate());
+            let (mut active_deals, mut letters, mut epochs) = (active_deals.activate(), letters.activate(), epochs.activate());
+            input.for_each(|capability, data| {
+                for output in data.drain(..) {
+                    rows.session(&capability).give_iterator(output.rows.into_iter());
+                    kpis.session(&capability).give(output.kpis);
+                    let changed = output.reps.into_iter().map(|(rep, epoch, change)| (rep, epoch as u64, change));
+                    reps.session(&capability).give_iterator(changed);
+                    let changed = output.active_deals.into_iter().map(|(rep, epoch, change)| (rep, epoch as u64, change));
+                    active_deals.session(&capability).give_iterator(changed);
+                    letters.session(&capability).give_iterator(output.letters.into_iter());
+                    epochs.session(&capability).give_iterator(output.epochs.into_iter());
+                }
+            });
+        }
+    });
+    Parts {
+        rows: rows_stream,
+        kpis: kpis_stream,
+        reps: reps_stream,
+        active_deals: active_deals_stream,
+        letters: letters_stream,
+        epochs: epochs_stream,
+    }
+}
+
+/// Sums each epoch's counts over the workers into a row of `epochs`.
+fn epoch_rows<'scope>(counts: Stream<'scope, Epoch, Vec<EpochCounts>>) -> Rows<'scope> {
+    let exchange = Exchange::new(|_: &EpochCounts| 0);
+    counts.unary_frontier::<CapacityContainerBuilder<Vec<(TableId, RowBatch)>>, _, _, _>(exchange, "epochs", |_, _| {
+        let mut sums: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
+        let mut held: Option<timely::dataflow::operators::Capability<Epoch>> = None;
+        move |(input, frontier), output| {
+            input.for_each(|capability, data| {
+                if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
+                    held = Some(capability.retain(0));
+                }
+                for counts in data.drain(..) {
+                    let sum = sums.entry(counts.epoch).or_default();
+                    sum.0 += counts.events;
+                    sum.1 += counts.outputs;
+                }
+            });
+            let Some(capability) = held.as_mut() else { return };
+            let frontier = frontier.frontier().first().map(|epoch| *epoch as i64);
+            let waiting = frontier.map_or_else(BTreeMap::new, |frontier| sums.split_off(&frontier));
+            let mut rows = RowBatch::new(TableId::Epochs.width());
+            for (epoch, (events, outputs)) in std::mem::replace(&mut sums, waiting) {
+                rows.start(epoch, RowChange::Upsert);
+                let (events, outputs) = (Cell::Integer(events as i64), Cell::Integer(outputs as i64));
+                // In a replay an epoch is committed when it closes.
+                let epoch = Cell::Integer(epoch);
+                [Cell::Null, epoch, epoch, epoch, events, outputs].into_iter().for_each(|cell| rows.cell(cell));
+            }
+            if !rows.is_empty() {
+                output.session(&capability).give((TableId::Epochs, rows));
+            }
+            match sums.keys().next() {
+                Some(epoch) => capability.downgrade(&(*epoch as u64)),
+                None => held = None,
+            }
+        }
+    })
+}
+
+/// Counts the rows of tables that only grow, or that a join makes; the machines count their own.
+fn count_live_rows<'scope>(rows: Rows<'scope>, statistics: Rc<RefCell<Statistics>>) -> Rows<'scope> {
+    rows.unary::<CapacityContainerBuilder<Vec<(TableId, RowBatch)>>, _, _, _>(Pipeline, "count rows", move |_, _| {
+        move |input, output| {
+            input.for_each(|capability, data| {
+                let mut statistics = statistics.borrow_mut();
+                for (table, rows) in data.iter() {
+                    statistics.versions[*table as usize] += rows.len() as u64;
+                    if matches!(table, TableId::DeadLetters | TableId::Epochs) {
+                        statistics.live_rows[*table as usize] += rows.len() as i64;
+                    }
+                }
+                output.session(&capability).give_container(data);
+            });
+        }
+    })
+}
