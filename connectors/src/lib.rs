@@ -9,6 +9,8 @@
 //! an epoch is a number of milliseconds. Bad bytes are data and travel on; only broken I/O is an error, typed in
 //! [`error`] with what happened, where, and how to mend it.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should panic"))]
+
 pub mod error;
 pub mod files;
 pub mod parquet;

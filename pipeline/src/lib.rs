@@ -6,6 +6,7 @@
 //! ```
 //! `source`, `committer` and `recovery` are state machines without I/O; this crate does the I/O for them.
 
+pub mod allocator;
 pub mod arrow_rows;
 pub mod committer;
 pub mod failure;

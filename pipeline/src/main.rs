@@ -1,10 +1,9 @@
 //! The command line of dealerflow.
 
 use std::sync::Arc;
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
+    pipeline::allocator::keep_freed_memory();
     let args: Vec<String> = std::env::args().collect();
     let options = pipeline::replay::ReplayOptions {
         input: args[1].clone().into(),

@@ -264,7 +264,9 @@ mod tests {
 
     fn cut_by_count(target: u64, times: &[i64]) -> Vec<i64> {
         let mut cutter = Cutter { target, labels: Vec::new(), open: None };
-        times.iter().for_each(|time| cutter.add(*time, 1));
+        for time in times {
+            cutter.add(*time, 1);
+        }
         cutter.finish()
     }
 

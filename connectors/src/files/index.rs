@@ -177,7 +177,7 @@ fn ranges_of(
     let work = |(): &mut (), item: usize| {
         let (segment, head) = (&segments[item], heads[item]);
         let mut finder = EpochFinder::new(labels);
-        let mut joiner = RangeJoiner::new(range_bytes_max);
+        let mut joiner = RangeJoiner::new(range_bytes_max, 0);
         let mut untimed = Vec::new();
         let mut time = head.time;
         let mut in_run = false;
@@ -195,10 +195,12 @@ fn ranges_of(
         Ok((per_segment, _)) => per_segment,
         Err(never) => match never {},
     };
-    let mut joiner = RangeJoiner::new(range_bytes_max);
+    let mut joiner = RangeJoiner::new(range_bytes_max, per_segment.iter().map(|(ranges, _)| ranges.len()).sum());
     let mut untimed = Vec::new();
     for (ranges, runs) in per_segment {
-        ranges.into_iter().for_each(|range| joiner.range(range));
+        for range in ranges {
+            joiner.range(range);
+        }
         untimed.extend(runs);
     }
     (joiner.finish(), untimed)

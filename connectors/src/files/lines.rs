@@ -159,8 +159,8 @@ mod tests {
         encoder.line(1, None);
         encoder.line(7, Some(i64::MAX));
         encoder.blank(9);
-        let encoded = encoder.finish();
-        let lines: Vec<_> = LineDecoder::new(&encoded, 100, 11).collect();
+        let bytes = encoder.finish();
+        let lines: Vec<_> = LineDecoder::new(&bytes, 100, 11).collect();
         let line = |offset, length, line_number, time| IndexedLine { offset, length, line_number, time };
         assert_eq!(
             lines,

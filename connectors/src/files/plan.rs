@@ -112,8 +112,8 @@ pub(super) struct RangeJoiner {
 }
 
 impl RangeJoiner {
-    pub(super) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, ranges: Vec::new() }
+    pub(super) fn new(bytes_max: u64, capacity: usize) -> Self {
+        Self { bytes_max, ranges: Vec::with_capacity(capacity) }
     }
 
     #[inline]
@@ -144,7 +144,8 @@ impl RangeJoiner {
         }
     }
 
-    pub(super) fn finish(self) -> Vec<LineRange> {
+    pub(super) fn finish(mut self) -> Vec<LineRange> {
+        self.ranges.shrink_to_fit();
         self.ranges
     }
 }
@@ -178,7 +179,7 @@ pub(super) fn pack(ranges: &[LineRange], chunk_bytes: u64) -> (Vec<EpochInfo>, V
         let share = bytes.div_ceil(bytes.div_ceil(chunk_bytes).max(1));
         for (index, range) in epoch_ranges.iter().enumerate() {
             let at = start + index;
-            let chunk = open.get_or_insert_with(|| Chunk {
+            let chunk = open.get_or_insert(Chunk {
                 epoch_first: label,
                 epoch_last: label,
                 ranges: at..at,
@@ -230,7 +231,7 @@ mod tests {
 
     #[test]
     fn lines_join_up_to_a_limit_and_over_blank_lines() {
-        let mut joiner = RangeJoiner::new(30);
+        let mut joiner = RangeJoiner::new(30, 0);
         for (line_number, offset, epoch) in [(1, 0, 1), (3, 12, 1), (4, 22, 1), (5, 32, 2), (6, 42, 1)] {
             joiner.line(0, epoch, &IndexedLine { offset, length: 10, line_number, time: None });
         }

@@ -110,15 +110,13 @@ impl ChunkReader {
         let listed_before = lines.len();
         let end = start + wanted as usize;
         let mut from = start;
-        let mut line_number = range.first_line;
         let newlines = memchr::memchr_iter(b'\n', &buffer[start..end]).map(|newline| start + newline);
         // The last line of a file may lack its newline.
-        for to in newlines.chain([end]) {
+        for (line_number, to) in (range.first_line..).zip(newlines.chain([end])) {
             let line = &buffer[from..to];
             if !is_blank(line) {
                 lines.push(listed(from, from + without_carriage_return(line).len(), line_number, 0));
             }
-            line_number += 1;
             from = to + 1;
         }
         let source = &self.sources[range.file as usize];

@@ -35,8 +35,9 @@ fn listed(reader: &ChunkReader, plan: &Plan) -> Result<Vec<Listed>, FilesError> 
     Ok(all)
 }
 
-/// What the index and the reader must say, computed the long way. Orders by epoch, file and line.
-fn reference(contents: &[&[u8]], options: IndexOptions) -> Vec<Listed> {
+/// What the index and the reader must say, computed the long way: all lines by epoch, file and line, and the time (by file
+/// and line) that lines without one count as.
+fn reference(contents: &[&[u8]], options: IndexOptions) -> (Vec<Listed>, Vec<(u32, u64, i64)>) {
     let mut per_file = Vec::new();
     let mut readable = Vec::new();
     for content in contents {
@@ -71,16 +72,18 @@ fn reference(contents: &[&[u8]], options: IndexOptions) -> Vec<Listed> {
         }
     }
     let mut all = Vec::new();
+    let mut untimed = Vec::new();
     for (file, lines) in (0..).zip(&per_file) {
         let mut time = lines.iter().find_map(|(_, time, _)| *time).or(greatest).unwrap_or(0);
         for (number, own_time, line) in lines {
             time = own_time.unwrap_or(time);
+            untimed.extend(own_time.is_none().then_some((file, *number, time)));
             let epoch = labels.iter().copied().find(|label| time <= *label).unwrap_or(0);
             all.push((file, *number, epoch, line.to_vec()));
         }
     }
     all.sort_by_key(|(file, number, epoch, _)| (*epoch, *file, *number));
-    all
+    (all, untimed)
 }
 
 fn check(contents: &[&[u8]], options: IndexOptions, segment_bytes: u64) -> Plan {
@@ -88,11 +91,16 @@ fn check(contents: &[&[u8]], options: IndexOptions, segment_bytes: u64) -> Plan 
     let sources = sources(folder.path(), contents);
     let plan = build_with_segments(&sources, options, &leading_number, segment_bytes).unwrap();
     let lines = listed(&ChunkReader::new(sources), &plan).unwrap();
-    let expected = reference(contents, options);
+    let (expected, untimed) = reference(contents, options);
     assert_eq!(lines, expected);
+    for (file, line_number, time) in untimed {
+        assert_eq!(plan.time_before(file, line_number), time, "file {file}, line {line_number}");
+    }
 
     let mut records_per_epoch = BTreeMap::new();
-    expected.iter().for_each(|(_, _, epoch, _)| *records_per_epoch.entry(*epoch).or_insert(0) += 1);
+    for (_, _, epoch, _) in &expected {
+        *records_per_epoch.entry(*epoch).or_insert(0) += 1;
+    }
     let epochs: BTreeMap<i64, u64> = plan.epochs.iter().map(|epoch| (epoch.label, epoch.records)).collect();
     assert_eq!(epochs, records_per_epoch);
     assert_eq!(plan.records, expected.len() as u64);
@@ -144,7 +152,7 @@ fn epochs_are_cut_by_count_or_by_width_and_end_with_the_greatest_time() {
     let content: &[u8] = b"10\n11\n11\n11\n12\n3 straggler\n29\n40\n41\n";
     assert_eq!(labels(&check(&[content], SMALL, 8)), [11, 40, 41]);
     let by_width = |width| IndexOptions { epoch_width_ms: Some(width), ..SMALL };
-    assert_eq!(labels(&check(&[content], by_width(10), 8)), [10, 20, 30, 41]);
+    assert_eq!(labels(&check(&[content], by_width(10), 8)), [10, 20, 30, 40, 41]);
     assert_eq!(labels(&check(&[content], by_width(1_000), 8)), [41]);
 }
 

@@ -132,7 +132,7 @@ impl Manifest {
 }
 
 fn relative_path(number: u64) -> String {
-    format!("{MANIFEST_FOLDER}/{number:0width$}.json", width = NUMBER_DIGITS)
+    format!("{MANIFEST_FOLDER}/{number:0NUMBER_DIGITS$}.json")
 }
 
 fn highest_number(store: &HistoryStore) -> Result<Option<u64>, HistoryError> {

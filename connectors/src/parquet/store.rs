@@ -63,7 +63,7 @@ impl HistoryStore {
 
     /// The full path in the store of `relative`, a path as manifests name it.
     pub fn path(&self, relative: &str) -> Path {
-        relative.split('/').fold(self.prefix.clone(), |path, part| path.join(part))
+        relative.split('/').fold(self.prefix.clone(), Path::join)
     }
 
     /// Writes a whole object, or none of it; over one of the same name if `mode` allows. The inner result is false if

@@ -86,7 +86,7 @@ impl ParquetSink {
         };
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        encode(batch.schema(), batches, hints, &mut buffer)
+        encode(batch.schema_ref(), batches, hints, &mut buffer)
             .map_err(|source| HistoryError::Encode { table: table.to_owned(), source })?;
 
         let path = format!("{table}/epoch_day={epoch_day}/{epoch_first}-{epoch_last}.parquet");
@@ -101,18 +101,18 @@ impl ParquetSink {
 }
 
 fn encode(
-    schema: SchemaRef,
+    schema: &SchemaRef,
     batches: &[RecordBatch],
     hints: &ColumnHints,
     buffer: &mut Vec<u8>,
 ) -> Result<(), ParquetError> {
-    if batches.iter().any(|batch| batch.schema_ref() != &schema) {
+    if batches.iter().any(|batch| batch.schema_ref() != schema) {
         return Err(ParquetError::General("the batches of one file have different schemas".to_owned()));
     }
-    let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
-    let properties = Arc::new(properties(&schema, &descriptor, hints)?);
+    let descriptor = ArrowSchemaConverter::new().convert(schema)?;
+    let properties = Arc::new(properties(schema, &descriptor, hints)?);
     let mut file = SerializedFileWriter::new(buffer, descriptor.root_schema_ptr(), properties)?;
-    let writers = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema)).create_column_writers(0)?;
+    let writers = ArrowRowGroupWriterFactory::new(&file, Arc::clone(schema)).create_column_writers(0)?;
     let mut writers = writers.into_iter();
 
     let mut row_group = file.next_row_group()?;
@@ -190,12 +190,12 @@ mod tests {
             ),
             (
                 "score",
-                Arc::new(Float64Array::from_iter(numbers.clone().map(|number| every_third(number).map(|n| n as f64)))),
+                Arc::new(numbers.clone().map(|number| every_third(number).map(|n| n as f64)).collect::<Float64Array>()),
             ),
-            ("open", Arc::new(BooleanArray::from_iter(numbers.clone().map(|number| Some(number % 5 == 0))))),
+            ("open", Arc::new(numbers.clone().map(|number| Some(number % 5 == 0)).collect::<BooleanArray>())),
             (
                 "at",
-                Arc::new(TimestampMillisecondArray::from_iter(numbers.clone().map(every_third)).with_timezone("UTC")),
+                Arc::new(numbers.clone().map(every_third).collect::<TimestampMillisecondArray>().with_timezone("UTC")),
             ),
             (
                 "parts",

@@ -87,7 +87,7 @@ struct Touched {
     facts: Facts,
     /// The rep of a deal that was active.
     rep: Option<Vec<u8>>,
-    attributes: Option<RepAttributes>,
+    attributes: Option<Box<RepAttributes>>,
 }
 
 struct DealerState {
@@ -205,7 +205,7 @@ impl EntityMachine {
             mark,
             values: &values[..count],
         };
-        self.merge(kind, dealer, event.entity_hash, batch.text(event.entity), &change);
+        self.merge(epoch, kind, (dealer, event.entity_hash, batch.text(event.entity)), &change, &mut output.kpis);
         if event_type == EventType::CustomerEngagementDetected {
             // It sets its lead's engagement if it names one.
             let named = |field: u8| batch.values_of(event).iter().find(|value| value.field == field).map(|value| value.value);
@@ -213,19 +213,21 @@ impl EntityMachine {
                 let lead_id = batch.text(lead_id);
                 let values = [(lead::ENGAGEMENT, SlotValue::Bits(engagement.to_bits()))];
                 let change = Change { values: &values, effect: Effect::Patch, ..change };
-                self.merge(EntityKind::Lead, dealer, hash_within(event.dealer_hash, lead_id), lead_id, &change);
+                let key = (dealer, hash_within(event.dealer_hash, lead_id), lead_id);
+                self.merge(epoch, EntityKind::Lead, key, &change, &mut output.kpis);
             }
         }
     }
 
     /// Merges one change into its entity and remembers what the entity was before.
-    fn merge(&mut self, kind: EntityKind, dealer: u32, hash: u64, id: &[u8], change: &Change<'_>) {
+    fn merge(&mut self, epoch: i64, kind: EntityKind, key: (u32, u64, &[u8]), change: &Change<'_>, kpis: &mut KpiBatch) {
+        let (dealer, hash, id) = key;
         let expires = matches!(kind, EntityKind::Lead | EntityKind::Deal | EntityKind::Vehicle);
         let place = match self.store.find(kind, dealer, hash, id) {
             Some(place) => {
                 let due = self.store.touched_at(kind, place).saturating_add(self.settings.retention_ms);
                 if expires && due < change.incoming.time_ms {
-                    self.restart(kind, place, dealer, hash, id)
+                    self.restart(epoch, kind, place, key, kpis)
                 } else {
                     place
                 }
@@ -248,20 +250,19 @@ impl EntityMachine {
     }
 
     /// An entity that was due before the event that touches it: it leaves, and begins anew at the same place.
-    fn restart(&mut self, kind: EntityKind, place: u32, dealer: u32, hash: u64, id: &[u8]) -> u32 {
+    fn restart(&mut self, epoch: i64, kind: EntityKind, place: u32, key: (u32, u64, &[u8]), kpis: &mut KpiBatch) -> u32 {
+        let (dealer, hash, id) = key;
         let index = self.touch(kind, place);
-        let shown = self.touched[index].shown;
-        if self.touched[index].changed {
-            // What it did earlier in this epoch counts before it leaves.
-            let facts = Facts::of(&self.store, kind, place);
-            let before = std::mem::replace(&mut self.touched[index].facts, facts);
-            self.touched[index].facts = before;
-        }
+        let (shown, old) = (self.touched[index].shown, self.touched[index].facts);
+        // What it did earlier in this epoch counts before it leaves.
+        self.count(epoch, kind, dealer, &old, &Facts::of(&self.store, kind, place), kpis);
+        let rep = self.touched[index].rep.take();
         self.leave(kind, place);
+        // The place that was freed last is given out first, and the calendar still has it.
         let place = self.store.find_or_insert(kind, dealer, hash, id);
         // Its days' counts are frozen, so what follows is compared with nothing.
         self.touched[index] =
-            Touched { kind, place, changed: true, shown, facts: Facts::default(), rep: None, attributes: None };
+            Touched { kind, place, changed: true, shown, facts: Facts::default(), rep, attributes: None };
         self.touched_at[kind as usize][place as usize] = index as u32;
         place
     }
@@ -291,7 +292,7 @@ impl EntityMachine {
         let facts = Facts::of(&self.store, kind, place);
         let rows = self.settings.rows;
         let rep = (rows && facts.active).then(|| self.store.with_text(kind, place, deal::REP_ID, <[u8]>::to_vec)).flatten();
-        let attributes = if rows && kind == EntityKind::Rep { RepAttributes::of(&self.store, place) } else { None };
+        let attributes = if rows && kind == EntityKind::Rep { RepAttributes::of(&self.store, place).map(Box::new) } else { None };
         self.touched.push(Touched { kind, place, changed: false, shown: facts.alive, facts, rep, attributes });
         self.touched.len() - 1
     }
@@ -325,11 +326,11 @@ impl EntityMachine {
             return;
         }
         if kind == EntityKind::Rep {
-            let after = RepAttributes::of(&self.store, place);
+            let after = RepAttributes::of(&self.store, place).map(Box::new);
             if after != attributes {
                 let key = (self.store.dealer_name(dealer).to_vec(), self.store.with_key(kind, place, <[u8]>::to_vec));
-                output.reps.extend(attributes.map(|attributes| ((key.clone(), attributes), epoch, -1)));
-                output.reps.extend(after.map(|attributes| ((key, attributes), epoch, 1)));
+                output.reps.extend(attributes.map(|attributes| ((key.clone(), *attributes), epoch, -1)));
+                output.reps.extend(after.map(|attributes| ((key, *attributes), epoch, 1)));
             }
             return;
         }

@@ -13,10 +13,12 @@
 use std::cmp::Ordering;
 
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::entity::EntityKind;
 use super::event::Effect;
 use super::hash::hash_text;
+use super::paged::Paged;
 use super::text::{Text, TextHeap};
 
 const NONE: u8 = u8::MAX;
@@ -92,8 +94,9 @@ pub struct Outcome {
 struct Head {
     hash: u64,
     key: Text,
-    stamps: Vec<Stamp>,
-    marks: Vec<Stamp>,
+    /// Those that fields and roles refer to; most entities have few, which stay beside the rest.
+    stamps: SmallVec<[Stamp; 3]>,
+    marks: SmallVec<[Stamp; 1]>,
     dealer: u32,
     present: u32,
     greatest: u8,
@@ -107,10 +110,42 @@ struct Head {
 struct Shelf {
     kind: EntityKind,
     index: HashTable<u32>,
-    heads: Vec<Head>,
-    slots: Vec<u64>,
-    owners: Vec<u8>,
+    heads: Paged<Head>,
+    /// The slots of an entity, then the owners of its slots, a byte each: one stretch of memory.
+    cells: Paged<u64>,
     free: Vec<u32>,
+}
+
+impl Shelf {
+    fn new(kind: EntityKind) -> Self {
+        let width = kind.slots() + kind.slots().div_ceil(8);
+        Shelf { kind, index: HashTable::new(), heads: Paged::new(1), cells: Paged::new(width), free: Vec::new() }
+    }
+
+    #[inline]
+    fn head(&self, place: u32) -> &Head {
+        &self.heads.row(place as usize)[0]
+    }
+
+    #[inline]
+    fn head_mut(&mut self, place: u32) -> &mut Head {
+        &mut self.heads.row_mut(place as usize)[0]
+    }
+
+    /// The number of the stamp that owns a slot.
+    #[inline]
+    fn owner(&self, place: u32, slot: u8) -> u8 {
+        let word = self.cells.row(place as usize)[self.kind.slots() + usize::from(slot / 8)];
+        (word >> (8 * (slot % 8))) as u8
+    }
+
+    #[inline]
+    fn set_owner(&mut self, place: u32, slot: u8, owner: u8) {
+        let at = self.kind.slots() + usize::from(slot / 8);
+        let word = &mut self.cells.row_mut(place as usize)[at];
+        let shift = 8 * (slot % 8);
+        *word = (*word & !(0xff << shift)) | (u64::from(owner) << shift);
+    }
 }
 
 /// The entities of one worker's dealers.
@@ -122,24 +157,20 @@ pub struct EntityStore {
     dealer_names: Vec<(u64, Vec<u8>)>,
     sources: HashTable<u32>,
     source_names: Vec<(u64, Vec<u8>)>,
+    /// The source of each dealer's last event: almost always that of the next.
+    last_sources: Vec<u32>,
 }
 
 impl Default for EntityStore {
     fn default() -> Self {
         EntityStore {
             heap: TextHeap::default(),
-            shelves: EntityKind::ALL.map(|kind| Shelf {
-                kind,
-                index: HashTable::new(),
-                heads: Vec::new(),
-                slots: Vec::new(),
-                owners: Vec::new(),
-                free: Vec::new(),
-            }),
+            shelves: EntityKind::ALL.map(Shelf::new),
             dealers: HashTable::new(),
             dealer_names: Vec::new(),
             sources: HashTable::new(),
             source_names: Vec::new(),
+            last_sources: Vec::new(),
         }
     }
 }
@@ -182,8 +213,8 @@ impl EntityStore {
         shelf
             .index
             .find(hash, |place| {
-                let head = &shelf.heads[*place as usize];
-                head.dealer == dealer && self.heap.equals(head.key, id)
+                let head = shelf.head(*place);
+                head.hash == hash && head.dealer == dealer && self.heap.equals(head.key, id)
             })
             .copied()
     }
@@ -198,8 +229,8 @@ impl EntityStore {
         let head = Head {
             hash,
             key,
-            stamps: Vec::new(),
-            marks: Vec::new(),
+            stamps: SmallVec::new(),
+            marks: SmallVec::new(),
             dealer,
             present: 0,
             greatest: NONE,
@@ -208,46 +239,42 @@ impl EntityStore {
             free: false,
         };
         let place = if let Some(place) = shelf.free.pop() {
-            shelf.heads[place as usize] = head;
+            *shelf.head_mut(place) = head;
             place
         } else {
-            shelf.heads.push(head);
-            shelf.slots.resize(shelf.heads.len() * kind.slots(), 0);
-            shelf.owners.resize(shelf.heads.len() * kind.slots(), NONE);
-            (shelf.heads.len() - 1) as u32
+            let (slots, owners) = (kind.slots(), kind.slots().div_ceil(8));
+            shelf.cells.push(std::iter::repeat_n(0, slots).chain(std::iter::repeat_n(u64::MAX, owners)));
+            shelf.heads.push(std::iter::once(head)) as u32
         };
         let heads = &shelf.heads;
-        shelf.index.insert_unique(hash, place, |place| heads[*place as usize].hash);
+        shelf.index.insert_unique(hash, place, |place| heads.row(*place as usize)[0].hash);
         place
     }
 
     /// Forgets an entity altogether and frees its place.
     pub fn remove(&mut self, kind: EntityKind, place: u32) {
         let (shelf, heap) = (&mut self.shelves[kind as usize], &mut self.heap);
-        let hash = shelf.heads[place as usize].hash;
+        let hash = shelf.head(place).hash;
         if let Ok(entry) = shelf.index.find_entry(hash, |other| *other == place) {
             entry.remove();
         }
         for slot in 0..kind.slots() as u8 {
             shelf.clear(heap, place, slot);
         }
-        let head = &mut shelf.heads[place as usize];
+        let head = shelf.head_mut(place);
         for stamp in head.stamps.drain(..).chain(head.marks.drain(..)) {
             heap.remove(stamp.id);
         }
         heap.remove(head.key);
-        head.stamps = Vec::new();
-        head.marks = Vec::new();
+        head.stamps = SmallVec::new();
+        head.marks = SmallVec::new();
         head.free = true;
         shelf.free.push(place);
     }
 
     /// Applies one event to one entity.
     pub fn apply(&mut self, kind: EntityKind, place: u32, change: &Change<'_>) -> Outcome {
-        let source = {
-            let hash = hash_text(change.incoming.source);
-            intern(&mut self.sources, &mut self.source_names, hash, change.incoming.source)
-        };
+        let source = self.source(self.shelves[kind as usize].head(place).dealer, change.incoming.source);
         let mut merge = Merge {
             incoming: change.incoming,
             source,
@@ -260,8 +287,22 @@ impl EntityStore {
         merge.apply(change)
     }
 
+    /// The number of an event's source.
+    fn source(&mut self, dealer: u32, name: &[u8]) -> u32 {
+        if self.last_sources.len() <= dealer as usize {
+            self.last_sources.resize(dealer as usize + 1, u32::MAX);
+        }
+        let last = self.last_sources[dealer as usize];
+        if self.source_names.get(last as usize).is_some_and(|(_, own)| own == name) {
+            return last;
+        }
+        let source = intern(&mut self.sources, &mut self.source_names, hash_text(name), name);
+        self.last_sources[dealer as usize] = source;
+        source
+    }
+
     fn head(&self, kind: EntityKind, place: u32) -> &Head {
-        &self.shelves[kind as usize].heads[place as usize]
+        self.shelves[kind as usize].head(place)
     }
 
     /// Whether the entity is there for users: it has an event that counts, and no deletion that outranks its creations.
@@ -289,8 +330,7 @@ impl EntityStore {
     #[inline]
     pub fn bits(&self, kind: EntityKind, place: u32, slot: u8) -> Option<u64> {
         let shelf = &self.shelves[kind as usize];
-        (shelf.heads[place as usize].present & (1 << slot) != 0)
-            .then(|| shelf.slots[place as usize * kind.slots() + usize::from(slot)])
+        (shelf.head(place).present & (1 << slot) != 0).then(|| shelf.cells.row(place as usize)[usize::from(slot)])
     }
 
     /// Calls `read` with the text of a slot, if it is not null.
@@ -309,8 +349,8 @@ impl EntityStore {
     /// Time of the event that owns a slot.
     pub fn slot_time(&self, kind: EntityKind, place: u32, slot: u8) -> Option<i64> {
         let shelf = &self.shelves[kind as usize];
-        let owner = shelf.owners[place as usize * kind.slots() + usize::from(slot)];
-        shelf.heads[place as usize].stamps.get(usize::from(owner)).map(|stamp| stamp.time_ms)
+        let owner = shelf.owner(place, slot);
+        shelf.head(place).stamps.get(usize::from(owner)).map(|stamp| stamp.time_ms)
     }
 
     /// Time of the earliest counting event of a mark.
@@ -324,10 +364,7 @@ impl EntityStore {
             .shelves
             .iter()
             .map(|shelf| {
-                shelf.heads.capacity() * size_of::<Head>()
-                    + shelf.slots.capacity() * 8
-                    + shelf.owners.capacity()
-                    + shelf.index.capacity() * 5
+                shelf.heads.size_bytes() + shelf.cells.size_bytes() + shelf.index.capacity() * 5
             })
             .sum();
         shelves + self.heap.size_bytes()
@@ -357,7 +394,7 @@ impl Merge<'_> {
     }
 
     fn head(&mut self) -> &mut Head {
-        &mut self.shelf.heads[self.place as usize]
+        self.shelf.head_mut(self.place)
     }
 
     /// How the stamp of a number compares; `None` where there is none.
@@ -386,10 +423,6 @@ impl Merge<'_> {
             let head = self.head();
             // Slots and the three roles hold at most 22 stamps after a sweep, and the list at most doubles between sweeps.
             let number = head.stamps.len() as u8;
-            if head.stamps.len() == head.stamps.capacity() {
-                let more = head.stamps.len().max(2);
-                head.stamps.reserve_exact(more);
-            }
             head.stamps.push(own);
             self.stamp = number;
         }
@@ -407,10 +440,8 @@ impl Merge<'_> {
         let mut outcome = Outcome::default();
         let greatest = self.head().greatest;
         let is_greatest = self.compare_at(greatest).is_none_or(|order| order == Ordering::Less);
-        let kind = self.shelf.kind;
-        let base = self.place as usize * kind.slots();
         for (slot, value) in change.values {
-            let owner = self.shelf.owners[base + usize::from(*slot)];
+            let owner = self.shelf.owner(self.place, *slot);
             if let Some(stamp) = self.head().stamps.get(usize::from(owner)).copied() {
                 outcome.ambiguous |= (stamp.time_ms, stamp.sequence) == (self.incoming.time_ms, self.incoming.sequence);
                 if !is_greatest && self.compare(&stamp) != Ordering::Less {
@@ -424,9 +455,9 @@ impl Merge<'_> {
                 SlotValue::Bits(bits) => Some(*bits),
                 SlotValue::Text(text) => Some(self.heap.insert(text).to_bits()),
             };
-            self.shelf.owners[base + usize::from(*slot)] = number;
+            self.shelf.set_owner(self.place, *slot, number);
             if let Some(bits) = bits {
-                self.shelf.slots[base + usize::from(*slot)] = bits;
+                self.shelf.cells.row_mut(self.place as usize)[usize::from(*slot)] = bits;
                 self.head().present |= 1 << slot;
             }
             outcome.changed = true;
@@ -455,7 +486,7 @@ impl Merge<'_> {
         let number = self.stamp();
         let slots = self.shelf.kind.slots();
         for slot in 0..slots as u8 {
-            let owner = self.shelf.owners[self.place as usize * slots + usize::from(slot)];
+            let owner = self.shelf.owner(self.place, slot);
             if self.compare_at(owner) == Some(Ordering::Less) {
                 self.shelf.clear(self.heap, self.place, slot);
             }
@@ -484,27 +515,28 @@ impl Merge<'_> {
 impl Shelf {
     /// Makes a slot null and unowned.
     fn clear(&mut self, heap: &mut TextHeap, place: u32, slot: u8) {
-        let at = place as usize * self.kind.slots() + usize::from(slot);
-        let head = &mut self.heads[place as usize];
+        let head = self.head_mut(place);
         if head.present & (1 << slot) != 0 {
             head.present &= !(1 << slot);
             if self.kind.is_text(slot) {
-                heap.remove(Text::from_bits(self.slots[at]));
+                heap.remove(Text::from_bits(self.cells.row(place as usize)[usize::from(slot)]));
             }
         }
-        self.owners[at] = NONE;
+        self.set_owner(place, slot, NONE);
     }
 
     /// Drops the stamps to which nothing refers any more.
     fn sweep(&mut self, heap: &mut TextHeap, place: u32) {
-        let base = place as usize * self.kind.slots();
-        let owners = &mut self.owners[base..base + self.kind.slots()];
-        let head = &mut self.heads[place as usize];
-        if head.stamps.is_empty() {
+        if self.head(place).stamps.is_empty() {
             return;
         }
+        let slots = self.kind.slots() as u8;
         let mut renumbered = [NONE; 256];
-        for number in owners.iter().copied().chain([head.greatest, head.deleted, head.created]) {
+        for slot in 0..slots {
+            renumbered[usize::from(self.owner(place, slot))] = 0;
+        }
+        let head = self.head_mut(place);
+        for number in [head.greatest, head.deleted, head.created] {
             renumbered[usize::from(number)] = 0;
         }
         let mut kept = 0_u8;
@@ -521,12 +553,13 @@ impl Shelf {
             used
         });
         renumbered[usize::from(NONE)] = NONE;
-        for owner in owners {
-            *owner = renumbered[usize::from(*owner)];
-        }
         head.greatest = renumbered[usize::from(head.greatest)];
         head.deleted = renumbered[usize::from(head.deleted)];
         head.created = renumbered[usize::from(head.created)];
+        for slot in 0..slots {
+            let owner = renumbered[usize::from(self.owner(place, slot))];
+            self.set_owner(place, slot, owner);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod field;
 pub mod hash;
 pub mod json;
 pub mod merge;
+pub mod paged;
 pub mod parse;
 pub mod rejection;
 pub mod rows;

@@ -34,10 +34,19 @@ impl Text {
     }
 }
 
+/// Grains of one page: a page is never moved, so a growing heap copies nothing.
+const PAGE_GRAINS_BITS: u32 = 15;
+const PAGE_BYTES: usize = GRAIN_BYTES << PAGE_GRAINS_BITS;
+
 /// Owns the bytes of texts longer than seven bytes.
 #[derive(Debug, Default)]
 pub struct TextHeap {
-    bytes: Vec<u8>,
+    /// Pages of [`PAGE_BYTES`]; a text that is larger has one of its own size.
+    pages: Vec<Vec<u8>>,
+    /// Bytes used of the page that is being filled.
+    used: usize,
+    /// That page.
+    filling: usize,
     /// Freed blocks by size class, as offsets in grains.
     free: Vec<Vec<u64>>,
 }
@@ -51,6 +60,11 @@ fn class_of(length: usize) -> (usize, usize) {
         let rounded = grains.next_power_of_two();
         (EXACT_CLASSES + rounded.trailing_zeros() as usize, rounded)
     }
+}
+
+/// Page and byte of an offset in grains.
+fn place_of(offset: u64) -> (usize, usize) {
+    ((offset >> PAGE_GRAINS_BITS) as usize, (offset as usize & ((1 << PAGE_GRAINS_BITS) - 1)) * GRAIN_BYTES)
 }
 
 impl TextHeap {
@@ -67,15 +81,27 @@ impl TextHeap {
         let (class, grains) = class_of(length);
         let offset = match self.free.get_mut(class).and_then(Vec::pop) {
             Some(offset) => offset,
-            None => {
-                let offset = self.bytes.len() / GRAIN_BYTES;
-                self.bytes.resize(self.bytes.len() + grains * GRAIN_BYTES, 0);
-                offset as u64
-            }
+            None => self.extend(grains * GRAIN_BYTES),
         };
-        let start = offset as usize * GRAIN_BYTES;
-        self.bytes[start..start + length].copy_from_slice(&text[..length]);
+        let (page, start) = place_of(offset);
+        self.pages[page][start..start + length].copy_from_slice(&text[..length]);
         Text(((length as u64) << OFFSET_BITS) | offset)
+    }
+
+    /// A new block at the end, as its offset in grains.
+    fn extend(&mut self, bytes: usize) -> u64 {
+        if bytes > PAGE_BYTES {
+            self.pages.push(vec![0; bytes]);
+            return ((self.pages.len() - 1) as u64) << PAGE_GRAINS_BITS;
+        }
+        if self.pages.is_empty() || self.used + bytes > PAGE_BYTES {
+            self.pages.push(vec![0; PAGE_BYTES]);
+            self.filling = self.pages.len() - 1;
+            self.used = 0;
+        }
+        let offset = ((self.filling as u64) << PAGE_GRAINS_BITS) + (self.used / GRAIN_BYTES) as u64;
+        self.used += bytes;
+        offset
     }
 
     /// Gives the block of `text` back. The reference and its copies are dead from here on.
@@ -93,8 +119,8 @@ impl TextHeap {
     /// Calls `read` with the bytes of `text`.
     pub fn with<R>(&self, text: Text, read: impl FnOnce(&[u8]) -> R) -> R {
         if text.0 & INLINE == 0 {
-            let start = (text.0 & ((1 << OFFSET_BITS) - 1)) as usize * GRAIN_BYTES;
-            read(&self.bytes[start..start + (text.0 >> OFFSET_BITS) as usize])
+            let (page, start) = place_of(text.0 & ((1 << OFFSET_BITS) - 1));
+            read(&self.pages[page][start..start + (text.0 >> OFFSET_BITS) as usize])
         } else {
             read(&text.0.to_le_bytes()[..(text.0 >> 56) as usize & 0x7f])
         }
@@ -107,7 +133,7 @@ impl TextHeap {
 
     /// Bytes held, free blocks included.
     pub fn size_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.pages.iter().map(Vec::capacity).sum()
     }
 }
 
@@ -123,14 +149,18 @@ mod tests {
         for (text, reference) in texts.iter().zip(&kept) {
             assert!(heap.equals(*reference, text), "{} bytes", text.len());
         }
-        let before = heap.bytes.len();
+        let before = heap.size_bytes();
         for reference in kept {
             heap.remove(reference);
         }
         for text in &texts {
             heap.insert(text);
         }
-        assert_eq!(heap.bytes.len(), before);
+        assert_eq!(heap.size_bytes(), before);
+        let large = vec![b'x'; 3 << 20];
+        let kept = heap.insert(&large);
+        let small = heap.insert(b"after the large one");
+        assert!(heap.equals(kept, &large) && heap.equals(small, b"after the large one"));
     }
 
     #[test]

@@ -1,0 +1,108 @@
+//! The tables of the configuration, as types. `default.toml` says what each key means and holds its default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::broker_list::BrokerList;
+use super::byte_size::ByteSize;
+use super::client_settings::ClientSettings;
+use super::duration::Duration;
+use super::setting::{Role, SourceKind};
+use super::store_url::StoreUrl;
+
+/// `[source]`: where input comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSection {
+    /// A Kafka cluster or the embedded log.
+    pub kind: SourceKind,
+}
+
+/// `[kafka]`: the cluster and its topics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSection {
+    /// Brokers to begin with.
+    pub brokers: BrokerList,
+    /// Stands before every topic's name; may be empty.
+    pub topic_prefix: String,
+    /// Passed through to the Kafka client.
+    pub client: ClientSettings,
+}
+
+/// `[pipeline]`: workers, time and limits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineSection {
+    /// Threads of each process, 1 to 1,024.
+    pub workers: u32,
+    /// The least distance between two epochs, at least 1 ms.
+    pub tick: Duration,
+    /// The most memory this process may take.
+    pub memory_limit: ByteSize,
+    /// How long an entity that nothing touches is kept; at least `dedup_horizon`.
+    pub retention: Duration,
+    /// A second arrival within this much event time is a duplicate; more than nothing.
+    pub dedup_horizon: Duration,
+    /// The most event ids remembered for that, at least 1.
+    pub dedup_keys_max: u32,
+    /// An event further ahead of its epoch is rejected.
+    pub max_future: Duration,
+    /// A partition silent for this long no longer holds the others back; more than nothing.
+    pub idle_after: Duration,
+    /// A timer fires once its epoch is this far past it.
+    pub timer_grace: Duration,
+    /// The most output in one transaction; more than nothing, at most `memory_limit`.
+    pub commit_bytes_max: ByteSize,
+}
+
+/// `[replay]`: how files are replayed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaySection {
+    /// Events in one epoch, at least 1.
+    pub epoch_records: u32,
+    /// Stragglers of compressed files kept in memory; more are spilled.
+    pub replay_buffer: ByteSize,
+}
+
+/// `[checkpoint]` and `[parquet]`: a place, and how often it is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSection {
+    /// The place; a folder in `data_dir` unless set.
+    pub url: StoreUrl,
+    /// The time between two writes; more than nothing.
+    pub interval: Duration,
+}
+
+/// `[http]` and `[sql]`: where a server listens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenSection {
+    /// Loopback only, while there are no tokens. Port 0 lets the system choose one.
+    pub listen: SocketAddr,
+}
+
+/// `[security]`: who may call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecuritySection {
+    /// `[[security.token]]`, in the order written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub token: Vec<Token>,
+}
+
+/// One bearer token and what it is good for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// The file whose content is the token.
+    pub token_file: PathBuf,
+    /// What its bearer may do.
+    pub role: Role,
+    /// The dealers it may see, or `*` alone for all.
+    pub dealers: Vec<String>,
+}

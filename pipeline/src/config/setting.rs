@@ -1,0 +1,126 @@
+//! What a single key may hold: one type per kind of value, each with the words that tell a person what is permitted.
+//!
+//! ```text
+//! TOML text "50ms"      ──┐
+//! TOML integer 2        ──┼─> text ──> Setting::from_text ──> typed value, or why not
+//! variable's text       ──┘
+//! ```
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A value that one key of the configuration can hold.
+pub(super) trait Setting: Sized {
+    /// What may stand here, reading on from "it must be …".
+    const PERMITTED: &'static str;
+
+    /// Whether the file writes it as a bare integer; otherwise it stands in quotes.
+    const INTEGER: bool = false;
+
+    /// Reads the value.
+    ///
+    /// # Errors
+    /// Why the text is no such value, reading on from "which …".
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+/// Lets serde write a type by its `Display` and read it by its `FromStr`.
+macro_rules! text_serde {
+    ($setting:ty) => {
+        impl serde::Serialize for $setting {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $setting {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(super) use text_serde;
+
+impl Setting for String {
+    const PERMITTED: &'static str = "text in quotes";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+impl Setting for PathBuf {
+    const PERMITTED: &'static str = "a path in quotes";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("names no path".to_owned()) } else { Ok(Self::from(text)) }
+    }
+}
+
+impl Setting for u32 {
+    const PERMITTED: &'static str = "a whole number without quotes";
+    const INTEGER: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("is not a whole number from 0 to {}", Self::MAX))
+    }
+}
+
+impl Setting for SocketAddr {
+    const PERMITTED: &'static str = "an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "is not an IP address with a port".to_owned())
+    }
+}
+
+/// Where input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// A Kafka cluster.
+    Kafka,
+    /// The log inside `data_dir`, with nothing else installed.
+    Embedded,
+}
+
+impl Setting for SourceKind {
+    const PERMITTED: &'static str = "\"kafka\" or \"embedded\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "kafka" => Ok(Self::Kafka),
+            "embedded" => Ok(Self::Embedded),
+            _ => Err("is no kind of source".to_owned()),
+        }
+    }
+}
+
+/// What the bearer of a token may do; each role may do what the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Also sends events.
+    Operator,
+    /// Also manages reps, resets, and sees the system's own tables.
+    Admin,
+}
+
+impl Setting for Role {
+    const PERMITTED: &'static str = "\"viewer\", \"operator\" or \"admin\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "viewer" => Ok(Self::Viewer),
+            "operator" => Ok(Self::Operator),
+            "admin" => Ok(Self::Admin),
+            _ => Err("is no role".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Rules that a value of the right type can still break, alone or beside another.
+//!
+//! A rule is passed over when one of its keys already has a problem: its value would be the default, not what was meant.
+
+use std::net::SocketAddr;
+
+use super::error::{Origin, Problem};
+use super::layers::{Entries, Entry, KeyPath, dotted};
+use super::store_url::StoreUrl;
+use super::{Config, Duration};
+
+/// Kafka allows 249 characters in a topic's name: this leaves room for the name itself after a prefix.
+const NAME_CHARACTERS_MAX: usize = 128;
+
+const WORKERS_MAX: u32 = 1024;
+
+/// Who set each key, for the problems found later.
+pub(super) struct Origins(Vec<(String, Origin)>);
+
+impl Origins {
+    /// Remembers who set the keys of these entries.
+    pub(super) fn of(entries: &Entries) -> Self {
+        Self(entries.iter().map(|(path, entry): (&KeyPath, &Entry)| (dotted(path), entry.origin.clone())).collect())
+    }
+
+    fn of_key(&self, key: &str) -> Origin {
+        self.0.iter().find(|(set, _)| set == key).map_or(Origin::Default, |(_, origin)| origin.clone())
+    }
+}
+
+/// Adds the problem of every broken rule.
+pub(super) fn validate(config: &Config, origins: &Origins, problems: &mut Vec<Problem>) {
+    let mut rules = Rules { origins, problems };
+    names(config, &mut rules);
+    limits(config, &mut rules);
+    times(config, &mut rules);
+    listeners(config, &mut rules);
+    stores(config, &mut rules);
+    tokens(config, &mut rules);
+}
+
+struct Rules<'a> {
+    origins: &'a Origins,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Rules<'_> {
+    /// Whether nothing is wrong with a key or with what lies inside it.
+    fn settled(&self, key: &str) -> bool {
+        !self.problems.iter().any(|problem| problem.key.starts_with(key))
+    }
+
+    /// Keeps a problem of the first key unless the rule holds, or a key of the rule already has one.
+    fn hold(&mut self, keys: &[&str], holds: bool, fault: String, remedy: &str) {
+        if holds || !keys.iter().all(|key| self.settled(key)) {
+            return;
+        }
+        // If the first key is at its default, whoever set another one of the rule is named.
+        let mut set_by = keys.iter().map(|key| self.origins.of_key(key));
+        let origin = set_by.find(|origin| *origin != Origin::Default).unwrap_or(Origin::Default);
+        self.problems.push(Problem { origin, key: keys[0].to_owned(), fault, remedy: remedy.to_owned() });
+    }
+}
+
+fn names(config: &Config, rules: &mut Rules<'_>) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let valid = |text: &str| text.len() <= NAME_CHARACTERS_MAX && text.bytes().all(allowed);
+    let name = &config.name;
+    let remedy = "it must be 1 to 128 letters, digits, dots, underscores and hyphens";
+    rules.hold(&["name"], !name.is_empty() && valid(name), format!("is {name:?}"), remedy);
+    let prefix = &config.kafka.topic_prefix;
+    let remedy = "it must be at most 128 letters, digits, dots, underscores and hyphens";
+    rules.hold(&["kafka.topic_prefix"], valid(prefix), format!("is {prefix:?}"), remedy);
+}
+
+fn limits(config: &Config, rules: &mut Rules<'_>) {
+    let pipeline = &config.pipeline;
+    let workers = pipeline.workers;
+    let remedy = "it must be a whole number from 1 to 1024";
+    rules.hold(&["pipeline.workers"], (1..=WORKERS_MAX).contains(&workers), format!("is {workers}"), remedy);
+    for (key, count) in
+        [("pipeline.dedup_keys_max", pipeline.dedup_keys_max), ("replay.epoch_records", config.replay.epoch_records)]
+    {
+        rules.hold(&[key], count > 0, "is 0".to_owned(), "it must be a whole number of at least 1");
+    }
+    for (key, size) in
+        [("pipeline.memory_limit", pipeline.memory_limit), ("pipeline.commit_bytes_max", pipeline.commit_bytes_max)]
+    {
+        rules.hold(&[key], size.bytes() > 0, format!("is \"{size}\""), "it must be more than nothing");
+    }
+    let (commit, memory) = (pipeline.commit_bytes_max, pipeline.memory_limit);
+    let fault = format!("is \"{commit}\", more than pipeline.memory_limit, \"{memory}\"");
+    let remedy = "make it smaller, or the memory limit larger";
+    rules.hold(&["pipeline.commit_bytes_max", "pipeline.memory_limit"], commit <= memory, fault, remedy);
+}
+
+fn times(config: &Config, rules: &mut Rules<'_>) {
+    let pipeline = &config.pipeline;
+    let positive: [(&str, Duration); 5] = [
+        ("pipeline.tick", pipeline.tick),
+        ("pipeline.dedup_horizon", pipeline.dedup_horizon),
+        ("pipeline.idle_after", pipeline.idle_after),
+        ("checkpoint.interval", config.checkpoint.interval),
+        ("parquet.interval", config.parquet.interval),
+    ];
+    for (key, duration) in positive {
+        rules.hold(&[key], !duration.is_zero(), format!("is \"{duration}\""), "it must be at least \"1ms\"");
+    }
+    let (retention, horizon) = (pipeline.retention, pipeline.dedup_horizon);
+    let fault = format!("is \"{retention}\", shorter than pipeline.dedup_horizon, \"{horizon}\"");
+    let remedy = "make it at least as long, or the horizon shorter";
+    rules.hold(&["pipeline.retention", "pipeline.dedup_horizon"], retention >= horizon, fault, remedy);
+}
+
+fn listeners(config: &Config, rules: &mut Rules<'_>) {
+    let (http, sql) = (config.http.listen, config.sql.listen);
+    for (key, listen) in [("http.listen", http), ("sql.listen", sql)] {
+        let closed = !config.security.token.is_empty() || listen.ip().to_canonical().is_loopback();
+        let fault = format!("is \"{listen}\", which others can reach, and there is no token");
+        let remedy = "listen on 127.0.0.1, or say who may call in [[security.token]]";
+        rules.hold(&[key, "security.token"], closed, fault, remedy);
+    }
+    let fault = format!("is \"{sql}\", the port that http.listen, \"{http}\", takes already");
+    rules.hold(&["sql.listen", "http.listen"], !collide(http, sql), fault, "give it another port");
+}
+
+/// Whether two servers cannot both listen. Port 0 is a free one each time; an unspecified address takes its port on all.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let (ip_a, ip_b) = (a.ip().to_canonical(), b.ip().to_canonical());
+    a.port() == b.port() && a.port() != 0 && (ip_a == ip_b || ip_a.is_unspecified() || ip_b.is_unspecified())
+}
+
+fn stores(config: &Config, rules: &mut Rules<'_>) {
+    let (checkpoint, parquet): (&StoreUrl, &StoreUrl) = (&config.checkpoint.url, &config.parquet.url);
+    let fault = format!("is \"{parquet}\", the place of checkpoint.url");
+    let remedy = "give each a place of its own: both delete files there that they do not need any more";
+    rules.hold(&["parquet.url", "checkpoint.url"], checkpoint != parquet, fault, remedy);
+}
+
+/// Two tokens in one file would be one token with two roles. While a token has another problem its number here may be wrong.
+fn tokens(config: &Config, rules: &mut Rules<'_>) {
+    let key = "security.token";
+    if !rules.settled(key) {
+        return;
+    }
+    let tokens = &config.security.token;
+    for (index, token) in tokens.iter().enumerate() {
+        let first = tokens.iter().position(|other| other.token_file == token.token_file).unwrap_or(index);
+        if first < index {
+            rules.problems.push(Problem {
+                origin: rules.origins.of_key(key),
+                key: format!("{key}[{index}]"),
+                fault: format!("has the token_file of {key}[{first}]"),
+                remedy: "give each token a file of its own".to_owned(),
+            });
+        }
+    }
+}
