@@ -75,7 +75,11 @@ fn key_order(table: &Table, left: (&RowBatch, usize), right: (&RowBatch, usize))
     for (index, column) in table.stored().enumerate().take(table.keys()) {
         let order = match column.column_type {
             ColumnType::Text | ColumnType::Bytes => left.0.text(left.1, index).cmp(&right.0.text(right.1, index)),
-            _ => left.0.bits(left.1, index).map(|bits| bits as i64).cmp(&right.0.bits(right.1, index).map(|bits| bits as i64)),
+            _ => left
+                .0
+                .bits(left.1, index)
+                .map(|bits| bits as i64)
+                .cmp(&right.0.bits(right.1, index).map(|bits| bits as i64)),
         };
         if order != Ordering::Equal {
             return order;
@@ -152,11 +156,8 @@ fn common_prefix<'a>(mut texts: impl Iterator<Item = &'a [u8]>) -> usize {
 /// If the columns do not fit the schema, which would be a fault of ours.
 pub fn record_batch(table: &Table, schema: &SchemaRef, slices: &[RowSlice]) -> Result<RecordBatch, ArrowError> {
     let order = sorted(table, slices);
-    let mut columns: Vec<ArrayRef> = table
-        .stored()
-        .enumerate()
-        .map(|(index, column)| column_array(column, index, slices, &order))
-        .collect();
+    let mut columns: Vec<ArrayRef> =
+        table.stored().enumerate().map(|(index, column)| column_array(column, index, slices, &order)).collect();
     let epochs = || order.iter().map(|(slice, row)| slices[*slice as usize].rows.epoch(*row as usize));
     if !has_own_epoch(table) {
         let mut builder = Int64Builder::with_capacity(order.len());
@@ -247,11 +248,15 @@ mod tests {
             let range = 0..batch.len();
             RowSlice { rows: Arc::new(batch), range }
         };
-        let slices =
-            [batch(&[("d2", "c-1", 1), ("d1", "c-100000000002", 2), ("d1", "c-1", 2)]), batch(&[("d1", "c-100000000001", 1), ("d1", "c-1", 1)])];
+        let slices = [
+            batch(&[("d2", "c-1", 1), ("d1", "c-100000000002", 2), ("d1", "c-1", 2)]),
+            batch(&[("d1", "c-100000000001", 1), ("d1", "c-1", 1)]),
+        ];
         let schema = stored_schema(table.table());
         let record = record_batch(table.table(), &schema, &slices).unwrap();
-        let text = |column: usize| record.column(column).as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>();
+        let text = |column: usize| {
+            record.column(column).as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>()
+        };
         assert_eq!(text(0), ["d1", "d1", "d1", "d1", "d2"]);
         assert_eq!(text(1), ["c-1", "c-1", "c-100000000001", "c-100000000002", "c-1"]);
         let epochs = record.column_by_name(EPOCH).unwrap().as_primitive::<Int64Type>();

@@ -58,7 +58,9 @@ impl Committer {
             (State::Running, Input::Finished) => (State::FinishingTopics, Some(Action::FinishTopics)),
             (State::FinishingTopics, Input::TopicsFinished) => (State::Publishing, Some(Action::PublishManifest)),
             (State::Publishing, Input::ManifestPublished) => (State::Done, None),
-            (State::Running | State::FinishingTopics | State::Publishing, Input::Failed) => (State::Done, Some(Action::Discard)),
+            (State::Running | State::FinishingTopics | State::Publishing, Input::Failed) => {
+                (State::Done, Some(Action::Discard))
+            }
             (state, _) => (state, None),
         };
         self.state = state;

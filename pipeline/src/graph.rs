@@ -26,11 +26,11 @@ use operators::domain::rows::{Cell, RowBatch, RowChange};
 use operators::domain::tables::TableId;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::Concatenate;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::generic::operator::Operator;
 use timely::dataflow::operators::probe::{Handle, Probe};
-use timely::dataflow::operators::Concatenate;
 use timely::dataflow::{Scope, Stream};
 
 use crate::failure::Failure;
@@ -104,21 +104,25 @@ fn unpack<'scope>(stream: Stream<'scope, Epoch, Vec<EntityOutput>>) -> Parts<'sc
     let (epochs, epochs_stream) = builder.new_output::<Vec<EpochCounts>>();
     let mut rows = OutputBuilder::<_, CapacityContainerBuilder<Vec<(TableId, RowBatch)>>>::from(rows);
     let mut kpis = OutputBuilder::<_, CapacityContainerBuilder<Vec<KpiBatch>>>::from(kpis);
-    let mut reps = OutputBuilder::<_, CapacityContainerBuilder<Vec<((RepKey, RepAttributes), Epoch, isize)>>>::from(reps);
-    let mut active_deals = OutputBuilder::<_, CapacityContainerBuilder<Vec<(RepKey, Epoch, isize)>>>::from(active_deals);
+    let mut reps =
+        OutputBuilder::<_, CapacityContainerBuilder<Vec<((RepKey, RepAttributes), Epoch, isize)>>>::from(reps);
+    let mut active_deals =
+        OutputBuilder::<_, CapacityContainerBuilder<Vec<(RepKey, Epoch, isize)>>>::from(active_deals);
     let mut letters = OutputBuilder::<_, CapacityContainerBuilder<Vec<DeadLetter>>>::from(letters);
     let mut epochs = OutputBuilder::<_, CapacityContainerBuilder<Vec<EpochCounts>>>::from(epochs);
     builder.build(move |_| {
         move |_frontiers| {
             let (mut rows, mut kpis, mut reps) = (rows.activate(), kpis.activate(), reps.activate());
-            let (mut active_deals, mut letters, mut epochs) = (active_deals.activate(), letters.activate(), epochs.activate());
+            let (mut active_deals, mut letters, mut epochs) =
+                (active_deals.activate(), letters.activate(), epochs.activate());
             input.for_each(|capability, data| {
                 for output in data.drain(..) {
                     rows.session(&capability).give_iterator(output.rows.into_iter());
                     kpis.session(&capability).give(output.kpis);
                     let changed = output.reps.into_iter().map(|(rep, epoch, change)| (rep, epoch as u64, change));
                     reps.session(&capability).give_iterator(changed);
-                    let changed = output.active_deals.into_iter().map(|(rep, epoch, change)| (rep, epoch as u64, change));
+                    let changed =
+                        output.active_deals.into_iter().map(|(rep, epoch, change)| (rep, epoch as u64, change));
                     active_deals.session(&capability).give_iterator(changed);
                     letters.session(&capability).give_iterator(output.letters.into_iter());
                     epochs.session(&capability).give_iterator(output.epochs.into_iter());

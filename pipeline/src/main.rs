@@ -1,25 +1,49 @@
 //! The command line of dealerflow.
 
-use std::sync::Arc;
+use std::process::ExitCode;
 
-fn main() {
+use clap::{Parser, Subcommand};
+use pipeline::commands::{self, CommandError};
+
+/// A stream-processing pipeline for car dealerships
+#[derive(Debug, Parser)]
+#[command(name = "dealerflow", version, arg_required_else_help = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Turn files of events into output topics, Parquet and tables
+    Replay(commands::replay::Arguments),
+    /// Ask the tables of a replay's output
+    Sql(commands::sql::Arguments),
+    /// Compare the outputs of two replays
+    Diff(commands::diff::Arguments),
+    /// Check the configuration and what it names
+    Check(commands::check::Arguments),
+    /// Make a reproducible world of events
+    Simulate(commands::simulate::Arguments),
+    /// Print the dataflow
+    Graph(commands::graph::Arguments),
+}
+
+fn main() -> ExitCode {
     pipeline::allocator::keep_freed_memory();
-    let args: Vec<String> = std::env::args().collect();
-    let options = pipeline::replay::ReplayOptions {
-        input: args[1].clone().into(),
-        output: args.get(3).map(|a| a.into()),
-        overwrite: true,
-        workers: args[2].parse().unwrap(),
-        epoch_width_ms: None,
-        epoch_records: 3000,
-        replay_buffer_bytes: 256 << 20,
-        dedup_horizon_ms: 7 * 86_400_000,
-        dedup_keys_max: 50_000_000,
-        retention_ms: 400 * 86_400_000,
+    let outcome = match CommandLine::parse().command {
+        Command::Replay(arguments) => commands::replay::run(&arguments),
+        Command::Sql(arguments) => commands::sql::run(&arguments),
+        Command::Diff(arguments) => commands::diff::run(&arguments),
+        Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Simulate(arguments) => commands::simulate::run(&arguments),
+        Command::Graph(arguments) => commands::graph::run(&arguments),
     };
-    let progress: Arc<pipeline::replay::Progress> = Arc::new(|_, _| {});
-    match pipeline::replay::replay(&options, &progress) {
-        Ok(report) => println!("{report:?}"),
-        Err(error) => println!("{error}"),
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(CommandError { exit_code, sentence }) => {
+            eprintln!("dealerflow: {sentence}");
+            ExitCode::from(exit_code)
+        }
     }
 }

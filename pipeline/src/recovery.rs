@@ -37,7 +37,9 @@ pub fn decide(found: &Found, overwrite: bool) -> Decision {
         return Decision::Start;
     }
     if found.manifest && !overwrite {
-        return Decision::Refuse("it holds the output of an earlier replay; add --overwrite to replace it, or name another folder".into());
+        return Decision::Refuse(
+            "it holds the output of an earlier replay; add --overwrite to replace it, or name another folder".into(),
+        );
     }
     Decision::Clear(found.outputs.clone())
 }

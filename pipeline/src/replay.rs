@@ -138,7 +138,8 @@ pub fn replay(options: &ReplayOptions, progress: &Arc<Progress>) -> Result<Repla
         prepare_output(output, options.overwrite)?;
     }
     let scratch = options.output.clone().unwrap_or_else(std::env::temp_dir);
-    let open = OpenOptions { replay_buffer_bytes: options.replay_buffer_bytes, scratch: &scratch, threads: options.workers };
+    let open =
+        OpenOptions { replay_buffer_bytes: options.replay_buffer_bytes, scratch: &scratch, threads: options.workers };
     let (sources, damages) = open_all(files, open)?;
     let index = IndexOptions {
         threads: options.workers,
@@ -150,7 +151,10 @@ pub fn replay(options: &ReplayOptions, progress: &Arc<Progress>) -> Result<Repla
     let plan = Arc::new(Index::build(&sources, index, event_time_of)?);
     let index_time = started.elapsed();
     let failure = Failure::default();
-    let damaged = damages.iter().map(|damage| (sources[damage.file as usize].file().path.clone(), damage.reason.clone())).collect();
+    let damaged = damages
+        .iter()
+        .map(|damage| (sources[damage.file as usize].file().path.clone(), damage.reason.clone()))
+        .collect();
     let damages = Arc::new(places_of(&damages, &sources, &plan));
     let input = ReplayInput {
         source: Source::new(Arc::clone(&plan), WINDOW_BYTES),
@@ -248,7 +252,12 @@ fn run_with_outputs(
 }
 
 /// Names every file in a manifest: from then on the results are visible.
-fn publish(options: &ReplayOptions, store: &HistoryStore, plan: &Plan, files: &mut [TableFile]) -> Result<(), HistoryError> {
+fn publish(
+    options: &ReplayOptions,
+    store: &HistoryStore,
+    plan: &Plan,
+    files: &mut [TableFile],
+) -> Result<(), HistoryError> {
     // What decides the results, and nothing that does not, so that equal inputs give equal manifests.
     let settings = serde_json::json!({
         "dedup_horizon_ms": options.dedup_horizon_ms,
@@ -291,8 +300,7 @@ fn run(
         let _abort = AbortOnPanic;
         let statistics = Rc::new(RefCell::new(Statistics::default()));
         let outputs = outputs.as_ref().map(|outputs| outputs(worker.index()));
-        let finished =
-            worker.dataflow(|scope| build(scope, input.clone(), settings, outputs, &statistics));
+        let finished = worker.dataflow(|scope| build(scope, input.clone(), settings, outputs, &statistics));
         let total = input.plan.records;
         while !finished.done() {
             worker.step_or_park(None);
@@ -332,7 +340,10 @@ fn prepare_output(output: &Path, overwrite: bool) -> Result<(), ReplayError> {
     let failed = |source| ReplayError::OutputFolder { path: output.to_owned(), source };
     match std::fs::metadata(output) {
         Ok(metadata) if !metadata.is_dir() => {
-            return Err(ReplayError::OutputRefused { path: output.to_owned(), reason: "it is a file; name a folder".into() });
+            return Err(ReplayError::OutputRefused {
+                path: output.to_owned(),
+                reason: "it is a file; name a folder".into(),
+            });
         }
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

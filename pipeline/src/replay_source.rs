@@ -80,7 +80,13 @@ impl ChunkParser {
                     let destination = self.parser.dealer_hash(&raw.0, &rejection) as usize % self.peers;
                     let own_time = event_time_of(&raw.0[line.start as usize..line.end as usize]);
                     let time_ms = own_time.unwrap_or_else(|| plan.time_before(line.file, line.line_number));
-                    self.parser.push_rejection(rejection, record, place, (line.epoch, time_ms), &mut batches[destination]);
+                    self.parser.push_rejection(
+                        rejection,
+                        record,
+                        place,
+                        (line.epoch, time_ms),
+                        &mut batches[destination],
+                    );
                 }
             }
         }

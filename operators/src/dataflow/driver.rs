@@ -161,43 +161,49 @@ pub fn drive<'scope, M: Machine>(
     mut machine: M,
 ) -> Stream<'scope, Epoch, Vec<M::Output>> {
     let exchange = Exchange::new(|batch: &EventBatch| batch.destination);
-    batches.unary_frontier::<CapacityContainerBuilder<Vec<M::Output>>, _, _, _>(exchange, name, move |_capability, _info| {
-        let mut pending = Pending::default();
-        let mut held: Option<Capability<Epoch>> = None;
-        move |(input, frontier), output| {
-            input.for_each(|capability, data| {
-                if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
-                    held = Some(capability.retain(0));
+    batches.unary_frontier::<CapacityContainerBuilder<Vec<M::Output>>, _, _, _>(
+        exchange,
+        name,
+        move |_capability, _info| {
+            let mut pending = Pending::default();
+            let mut held: Option<Capability<Epoch>> = None;
+            move |(input, frontier), output| {
+                input.for_each(|capability, data| {
+                    if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
+                        held = Some(capability.retain(0));
+                    }
+                    data.drain(..).for_each(|batch| pending.add(batch));
+                });
+                let frontier = frontier.frontier().first().map(|epoch| *epoch as i64);
+                let Some(capability) = held.as_mut() else { return };
+                if frontier.is_some_and(|frontier| frontier <= *capability.time() as i64) {
+                    return;
                 }
-                data.drain(..).for_each(|batch| pending.add(batch));
-            });
-            let frontier = frontier.frontier().first().map(|epoch| *epoch as i64);
-            let Some(capability) = held.as_mut() else { return };
-            if frontier.is_some_and(|frontier| frontier <= *capability.time() as i64) {
-                return;
+                pending.sort();
+                let complete = |epoch: i64| frontier.is_none_or(|frontier| epoch < frontier);
+                let mut result = M::Output::default();
+                let (mut event, mut rejected) = (0, 0);
+                for epoch in pending.epochs.iter().copied().take_while(|epoch| complete(*epoch)) {
+                    let events =
+                        event + pending.events[event..].iter().take_while(|position| position.epoch == epoch).count();
+                    let refused = rejected
+                        + pending.rejected[rejected..].iter().take_while(|position| position.epoch == epoch).count();
+                    let inputs = Inputs {
+                        batches: &pending.batches,
+                        events: &pending.events[event..events],
+                        rejected: &pending.rejected[rejected..refused],
+                    };
+                    machine.advance(epoch, &inputs, &mut result);
+                    (event, rejected) = (events, refused);
+                }
+                machine.flush(&mut result);
+                output.session(&capability).give(result);
+                pending.retire(frontier);
+                match pending.epochs.first() {
+                    Some(epoch) => capability.downgrade(&(*epoch as u64)),
+                    None => held = None,
+                }
             }
-            pending.sort();
-            let complete = |epoch: i64| frontier.is_none_or(|frontier| epoch < frontier);
-            let mut result = M::Output::default();
-            let (mut event, mut rejected) = (0, 0);
-            for epoch in pending.epochs.iter().copied().take_while(|epoch| complete(*epoch)) {
-                let events = event + pending.events[event..].iter().take_while(|position| position.epoch == epoch).count();
-                let refused = rejected + pending.rejected[rejected..].iter().take_while(|position| position.epoch == epoch).count();
-                let inputs = Inputs {
-                    batches: &pending.batches,
-                    events: &pending.events[event..events],
-                    rejected: &pending.rejected[rejected..refused],
-                };
-                machine.advance(epoch, &inputs, &mut result);
-                (event, rejected) = (events, refused);
-            }
-            machine.flush(&mut result);
-            output.session(&capability).give(result);
-            pending.retire(frontier);
-            match pending.epochs.first() {
-                Some(epoch) => capability.downgrade(&(*epoch as u64)),
-                None => held = None,
-            }
-        }
-    })
+        },
+    )
 }

@@ -149,7 +149,14 @@ impl EntityMachine {
         }
     }
 
-    fn event(&mut self, epoch: i64, batch: &EventBatch, event: &Event, counts: &mut EpochCounts, output: &mut EntityOutput) {
+    fn event(
+        &mut self,
+        epoch: i64,
+        batch: &EventBatch,
+        event: &Event,
+        counts: &mut EpochCounts,
+        output: &mut EntityOutput,
+    ) {
         let dealer = self.dealer(event.dealer_hash, batch.text(event.dealer), &mut output.kpis);
         let source = self.sources.count(Some(dealer), event.place.topic);
         source.records += 1;
@@ -164,7 +171,8 @@ impl EntityMachine {
                 source.rejected += 1;
                 counts.outputs += 1;
                 let (payload, payload_bytes) = DeadLetter::payload_of(batch.text(event.record));
-                let sentence = "The id was accepted before from this source, with other bytes; give each event an id of its own.";
+                let sentence =
+                    "The id was accepted before from this source, with other bytes; give each event an id of its own.";
                 let letter = DeadLetter {
                     epoch,
                     time_ms: event.time_ms,
@@ -208,7 +216,8 @@ impl EntityMachine {
         self.merge(epoch, kind, (dealer, event.entity_hash, batch.text(event.entity)), &change, &mut output.kpis);
         if event_type == EventType::CustomerEngagementDetected {
             // It sets its lead's engagement if it names one.
-            let named = |field: u8| batch.values_of(event).iter().find(|value| value.field == field).map(|value| value.value);
+            let named =
+                |field: u8| batch.values_of(event).iter().find(|value| value.field == field).map(|value| value.value);
             if let (Some(Value::Text(lead_id)), Some(Value::Double(engagement))) = (named(2), named(1)) {
                 let lead_id = batch.text(lead_id);
                 let values = [(lead::ENGAGEMENT, SlotValue::Bits(engagement.to_bits()))];
@@ -220,7 +229,14 @@ impl EntityMachine {
     }
 
     /// Merges one change into its entity and remembers what the entity was before.
-    fn merge(&mut self, epoch: i64, kind: EntityKind, key: (u32, u64, &[u8]), change: &Change<'_>, kpis: &mut KpiBatch) {
+    fn merge(
+        &mut self,
+        epoch: i64,
+        kind: EntityKind,
+        key: (u32, u64, &[u8]),
+        change: &Change<'_>,
+        kpis: &mut KpiBatch,
+    ) {
         let (dealer, hash, id) = key;
         let expires = matches!(kind, EntityKind::Lead | EntityKind::Deal | EntityKind::Vehicle);
         let place = match self.store.find(kind, dealer, hash, id) {
@@ -235,7 +251,11 @@ impl EntityMachine {
             None => {
                 let place = self.store.find_or_insert(kind, dealer, hash, id);
                 if expires {
-                    self.expiry.schedule(kind, place, change.incoming.time_ms.saturating_add(self.settings.retention_ms));
+                    self.expiry.schedule(
+                        kind,
+                        place,
+                        change.incoming.time_ms.saturating_add(self.settings.retention_ms),
+                    );
                 }
                 place
             }
@@ -250,7 +270,14 @@ impl EntityMachine {
     }
 
     /// An entity that was due before the event that touches it: it leaves, and begins anew at the same place.
-    fn restart(&mut self, epoch: i64, kind: EntityKind, place: u32, key: (u32, u64, &[u8]), kpis: &mut KpiBatch) -> u32 {
+    fn restart(
+        &mut self,
+        epoch: i64,
+        kind: EntityKind,
+        place: u32,
+        key: (u32, u64, &[u8]),
+        kpis: &mut KpiBatch,
+    ) -> u32 {
         let (dealer, hash, id) = key;
         let index = self.touch(kind, place);
         let (shown, old) = (self.touched[index].shown, self.touched[index].facts);
@@ -291,8 +318,10 @@ impl EntityMachine {
         touched_at[place as usize] = self.touched.len() as u32;
         let facts = Facts::of(&self.store, kind, place);
         let rows = self.settings.rows;
-        let rep = (rows && facts.active).then(|| self.store.with_text(kind, place, deal::REP_ID, <[u8]>::to_vec)).flatten();
-        let attributes = if rows && kind == EntityKind::Rep { RepAttributes::of(&self.store, place).map(Box::new) } else { None };
+        let rep =
+            (rows && facts.active).then(|| self.store.with_text(kind, place, deal::REP_ID, <[u8]>::to_vec)).flatten();
+        let attributes =
+            if rows && kind == EntityKind::Rep { RepAttributes::of(&self.store, place).map(Box::new) } else { None };
         self.touched.push(Touched { kind, place, changed: false, shown: facts.alive, facts, rep, attributes });
         self.touched.len() - 1
     }
@@ -355,10 +384,12 @@ impl EntityMachine {
         let id = if new.alive { self.store.with_text(kind, place, slot, <[u8]>::to_vec) } else { None };
         let customer = id.map(|id| {
             let known = self.customers.customer_of(member, place);
-            known.filter(|customer| self.store.with_key(EntityKind::Customer, *customer, |key| key == id)).unwrap_or_else(|| {
-                let hash = hash_within(crate::domain::hash::hash_text(self.store.dealer_name(dealer)), &id);
-                self.store.find_or_insert(EntityKind::Customer, dealer, hash, &id)
-            })
+            known
+                .filter(|customer| self.store.with_key(EntityKind::Customer, *customer, |key| key == id))
+                .unwrap_or_else(|| {
+                    let hash = hash_within(crate::domain::hash::hash_text(self.store.dealer_name(dealer)), &id);
+                    self.store.find_or_insert(EntityKind::Customer, dealer, hash, &id)
+                })
         });
         self.customers.set(member, place, customer, new.updated_at);
     }

@@ -58,7 +58,14 @@ impl Writer<'_> {
 }
 
 /// Adds the present version of an entity's row, or for a change that ends it its key alone.
-pub fn write_row(store: &EntityStore, kind: EntityKind, place: u32, epoch: i64, change: RowChange, rows: &mut RowBatch) {
+pub fn write_row(
+    store: &EntityStore,
+    kind: EntityKind,
+    place: u32,
+    epoch: i64,
+    change: RowChange,
+    rows: &mut RowBatch,
+) {
     rows.start(epoch, change);
     rows.cell(Cell::Text(store.dealer_name(store.dealer_of(kind, place))));
     if kind != EntityKind::Dealer {
@@ -117,7 +124,8 @@ fn deal_cells(writer: &mut Writer<'_>) {
         writer.integer(slot);
     }
     writer.first(Mark::Created);
-    let delivered = writer.store.bits(writer.kind, writer.place, deal::STAGE) == Some(crate::domain::entity::STAGE_DELIVERED);
+    let delivered =
+        writer.store.bits(writer.kind, writer.place, deal::STAGE) == Some(crate::domain::entity::STAGE_DELIVERED);
     let closed_at = writer.store.slot_time(writer.kind, writer.place, deal::STAGE).filter(|_| delivered);
     writer.rows.cell(closed_at.into());
     writer.updated_at();
@@ -131,7 +139,9 @@ fn vehicle_cells(writer: &mut Writer<'_>) {
     for slot in [vehicle::MAKE, vehicle::MODEL, vehicle::TRIM] {
         writer.text(slot);
     }
-    for slot in [vehicle::CONDITION, vehicle::PHASE, vehicle::PRICE_CENTS, vehicle::COST_CENTS, vehicle::MARKET_PRICE_CENTS] {
+    for slot in
+        [vehicle::CONDITION, vehicle::PHASE, vehicle::PRICE_CENTS, vehicle::COST_CENTS, vehicle::MARKET_PRICE_CENTS]
+    {
         writer.integer(slot);
     }
     for mark in [Mark::Created, Mark::Reached, Mark::Sold] {
@@ -163,7 +173,9 @@ impl RepAttributes {
             name: store.with_text(kind, place, rep::NAME, <[u8]>::to_vec),
             status: store.bits(kind, place, rep::STATUS),
             skill_level: store.bits(kind, place, rep::SKILL_LEVEL).unwrap_or(SKILL_LEVEL_DEFAULT.to_bits()),
-            natural_frequency: store.bits(kind, place, rep::NATURAL_FREQUENCY).unwrap_or(NATURAL_FREQUENCY_DEFAULT.to_bits()),
+            natural_frequency: store
+                .bits(kind, place, rep::NATURAL_FREQUENCY)
+                .unwrap_or(NATURAL_FREQUENCY_DEFAULT.to_bits()),
             updated_at: store.touched_at(kind, place),
         })
     }

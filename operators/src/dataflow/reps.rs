@@ -48,54 +48,60 @@ type JoinedUpdate = ((RepKey, (RepAttributes, isize)), Epoch, isize);
 
 /// Consolidates each epoch's updates into at most one row version per rep.
 fn rows<'scope>(updates: Stream<'scope, Epoch, Vec<JoinedUpdate>>) -> Stream<'scope, Epoch, Vec<(TableId, RowBatch)>> {
-    updates.unary_frontier::<CapacityContainerBuilder<Vec<(TableId, RowBatch)>>, _, _, _>(Pipeline, "reps rows", |_, _| {
-        type Versions = BTreeMap<(RepAttributes, isize), isize>;
-        let mut pending: BTreeMap<(Epoch, RepKey), Versions> = BTreeMap::new();
-        let mut held = None;
-        move |(input, frontier), output| {
-            input.for_each(|capability, data| {
-                if held.as_ref().is_none_or(|held: &timely::dataflow::operators::Capability<Epoch>| capability.time() < held.time()) {
-                    held = Some(capability.retain(0));
+    updates.unary_frontier::<CapacityContainerBuilder<Vec<(TableId, RowBatch)>>, _, _, _>(
+        Pipeline,
+        "reps rows",
+        |_, _| {
+            type Versions = BTreeMap<(RepAttributes, isize), isize>;
+            let mut pending: BTreeMap<(Epoch, RepKey), Versions> = BTreeMap::new();
+            let mut held = None;
+            move |(input, frontier), output| {
+                input.for_each(|capability, data| {
+                    if held.as_ref().is_none_or(|held: &timely::dataflow::operators::Capability<Epoch>| {
+                        capability.time() < held.time()
+                    }) {
+                        held = Some(capability.retain(0));
+                    }
+                    for ((key, version), epoch, difference) in data.drain(..) {
+                        *pending.entry((epoch, key)).or_default().entry(version).or_default() += difference;
+                    }
+                });
+                let Some(capability) = held.as_mut() else { return };
+                let frontier = frontier.frontier().first().copied();
+                let waiting = match frontier {
+                    Some(frontier) => pending.split_off(&(frontier, RepKey::default())),
+                    None => BTreeMap::new(),
+                };
+                let complete = std::mem::replace(&mut pending, waiting);
+                let mut rows = RowBatch::new(TableId::Reps.width());
+                for ((epoch, (dealer, rep)), versions) in complete {
+                    let added = versions.iter().find(|(_, difference)| **difference > 0);
+                    if added.is_none() && versions.values().all(|difference| *difference == 0) {
+                        continue;
+                    }
+                    rows.start(epoch as i64, if added.is_some() { RowChange::Upsert } else { RowChange::Delete });
+                    rows.cell(Cell::Text(&dealer));
+                    rows.cell(Cell::Text(&rep));
+                    if let Some(((attributes, active_deals), _)) = added {
+                        rows.cell(attributes.name.as_deref().map_or(Cell::Null, Cell::Text));
+                        rows.cell(attributes.status.map(|status| status as i64).into());
+                        rows.cell(Cell::Double(f64::from_bits(attributes.skill_level)));
+                        rows.cell(Cell::Double(f64::from_bits(attributes.natural_frequency)));
+                        rows.cell(Cell::Null);
+                        rows.cell(Cell::Integer(*active_deals as i64));
+                        rows.cell(Cell::Null);
+                        rows.cell(Cell::Integer(attributes.updated_at));
+                    }
+                    rows.finish();
                 }
-                for ((key, version), epoch, difference) in data.drain(..) {
-                    *pending.entry((epoch, key)).or_default().entry(version).or_default() += difference;
+                if !rows.is_empty() {
+                    output.session(&capability).give((TableId::Reps, rows));
                 }
-            });
-            let Some(capability) = held.as_mut() else { return };
-            let frontier = frontier.frontier().first().copied();
-            let waiting = match frontier {
-                Some(frontier) => pending.split_off(&(frontier, RepKey::default())),
-                None => BTreeMap::new(),
-            };
-            let complete = std::mem::replace(&mut pending, waiting);
-            let mut rows = RowBatch::new(TableId::Reps.width());
-            for ((epoch, (dealer, rep)), versions) in complete {
-                let added = versions.iter().find(|(_, difference)| **difference > 0);
-                if added.is_none() && versions.values().all(|difference| *difference == 0) {
-                    continue;
+                match (pending.keys().next(), frontier) {
+                    (Some((epoch, _)), _) => capability.downgrade(epoch),
+                    (None, _) => held = None,
                 }
-                rows.start(epoch as i64, if added.is_some() { RowChange::Upsert } else { RowChange::Delete });
-                rows.cell(Cell::Text(&dealer));
-                rows.cell(Cell::Text(&rep));
-                if let Some(((attributes, active_deals), _)) = added {
-                    rows.cell(attributes.name.as_deref().map_or(Cell::Null, Cell::Text));
-                    rows.cell(attributes.status.map(|status| status as i64).into());
-                    rows.cell(Cell::Double(f64::from_bits(attributes.skill_level)));
-                    rows.cell(Cell::Double(f64::from_bits(attributes.natural_frequency)));
-                    rows.cell(Cell::Null);
-                    rows.cell(Cell::Integer(*active_deals as i64));
-                    rows.cell(Cell::Null);
-                    rows.cell(Cell::Integer(attributes.updated_at));
-                }
-                rows.finish();
             }
-            if !rows.is_empty() {
-                output.session(&capability).give((TableId::Reps, rows));
-            }
-            match (pending.keys().next(), frontier) {
-                (Some((epoch, _)), _) => capability.downgrade(epoch),
-                (None, _) => held = None,
-            }
-        }
-    })
+        },
+    )
 }

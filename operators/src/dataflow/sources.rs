@@ -66,7 +66,9 @@ impl Sources {
             rows.start(epoch, RowChange::Upsert);
             rows.cell(if place == 0 { Cell::Null } else { Cell::Text(name(place - 1)) });
             rows.cell(Cell::Text(Topic::ALL[usize::from(topic)].name().as_bytes()));
-            for count in [counts.records, counts.accepted, counts.duplicates, counts.rejected, counts.unknown, counts.late] {
+            for count in
+                [counts.records, counts.accepted, counts.duplicates, counts.rejected, counts.unknown, counts.late]
+            {
                 rows.cell(Cell::Integer(count as i64));
             }
         }

@@ -97,7 +97,11 @@ impl Duplicates {
                     *entry = Entry { tag, meta };
                     return Sighting::First;
                 }
-                return if entry.meta & ((1 << CONTENT_BITS) - 1) == content { Sighting::Duplicate } else { Sighting::Reused };
+                return if entry.meta & ((1 << CONTENT_BITS) - 1) == content {
+                    Sighting::Duplicate
+                } else {
+                    Sighting::Reused
+                };
             }
             at += 1;
             if at == length {
@@ -144,7 +148,11 @@ impl Table {
             .iter()
             .filter(|entry| entry.tag != 0 && elapsed(now, entry.meta >> CONTENT_BITS) <= horizon)
             .count();
-        let length = if live * 8 >= self.entries.len() * 5 { (self.entries.len() * 3 / 2).max(SLOTS_MIN) } else { self.entries.len() };
+        let length = if live * 8 >= self.entries.len() * 5 {
+            (self.entries.len() * 3 / 2).max(SLOTS_MIN)
+        } else {
+            self.entries.len()
+        };
         self.rebuild(length, now, horizon);
     }
 

@@ -20,8 +20,14 @@ pub enum EntityKind {
 
 impl EntityKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [EntityKind; 6] =
-        [EntityKind::Dealer, EntityKind::Lead, EntityKind::Deal, EntityKind::Vehicle, EntityKind::Rep, EntityKind::Customer];
+    pub const ALL: [EntityKind; 6] = [
+        EntityKind::Dealer,
+        EntityKind::Lead,
+        EntityKind::Deal,
+        EntityKind::Vehicle,
+        EntityKind::Rep,
+        EntityKind::Customer,
+    ];
 
     /// Number of slots that an entity of this kind has.
     pub const fn slots(self) -> usize {
@@ -119,8 +125,19 @@ pub const STAGE_UNWOUND: u64 = 7;
 
 /// Phases of a vehicle, in the order of their codes.
 pub const VEHICLE_PHASES: &[&str] = &[
-    "acquired", "inspection", "estimate", "approval", "parts", "mechanical", "body", "detail", "photos", "frontline",
-    "sale_pending", "sold", "removed",
+    "acquired",
+    "inspection",
+    "estimate",
+    "approval",
+    "parts",
+    "mechanical",
+    "body",
+    "detail",
+    "photos",
+    "frontline",
+    "sale_pending",
+    "sold",
+    "removed",
 ];
 /// Code of phase `acquired`.
 pub const PHASE_ACQUIRED: u64 = 0;

@@ -6,12 +6,12 @@
 //! The table at the end *is* the contract of `events.md`; parsing and merging read it and nothing else.
 
 use super::entity::{
-    EntityKind, PHASE_ACQUIRED, PHASE_SOLD, STAGE_DELIVERED, STAGE_LOST, STAGE_PROSPECT, STAGE_UNWOUND, customer, deal, dealer, lead,
-    rep, vehicle,
+    EntityKind, PHASE_ACQUIRED, PHASE_SOLD, STAGE_DELIVERED, STAGE_LOST, STAGE_PROSPECT, STAGE_UNWOUND, customer, deal,
+    dealer, lead, rep, vehicle,
 };
 use super::field::FieldRule::{
-    Boolean, Cents, Count, CreditScore, Currency, Date, Frequency, Id, Minutes, Percent, Share, SignedCents, Text, TextList,
-    TimeOfDay, Year, ZoneName,
+    Boolean, Cents, Count, CreditScore, Currency, Date, Frequency, Id, Minutes, Percent, Share, SignedCents, Text,
+    TextList, TimeOfDay, Year, ZoneName,
 };
 use super::field::{CONDITION, FieldSpec, PHASE, STAGE, STATUS};
 
@@ -35,7 +35,8 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic, in the order of their numbers.
-    pub const ALL: [Topic; 6] = [Topic::Dealers, Topic::Leads, Topic::Deals, Topic::Inventory, Topic::Reps, Topic::Commands];
+    pub const ALL: [Topic; 6] =
+        [Topic::Dealers, Topic::Leads, Topic::Deals, Topic::Inventory, Topic::Reps, Topic::Commands];
 
     /// The topic's name, without prefix.
     pub const fn name(self) -> &'static str {

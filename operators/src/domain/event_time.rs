@@ -92,8 +92,15 @@ mod tests {
         ] {
             assert_eq!(event_time_of(line.as_bytes()), Some(TIME_MS), "{line}");
         }
-        for line in ["", "{", "rubbish", r#"{"time":5}"#, r#"{"time":"soon"}"#, r#"{"time":"1989-12-31T23:59:59Z"}"#, r#"{"data":{"time":"2026-02-16T15:04:05Z"}}"#]
-        {
+        for line in [
+            "",
+            "{",
+            "rubbish",
+            r#"{"time":5}"#,
+            r#"{"time":"soon"}"#,
+            r#"{"time":"1989-12-31T23:59:59Z"}"#,
+            r#"{"data":{"time":"2026-02-16T15:04:05Z"}}"#,
+        ] {
             assert_eq!(event_time_of(line.as_bytes()), None, "{line}");
         }
     }

@@ -388,7 +388,17 @@ mod tests {
     #[test]
     fn accepts_the_grammar() {
         for text in [
-            "null", " true ", "0", "-0", "-12.5e+3", "1E9", r#""""#, r#""a\"\\\/\b\f\n\r\té😀z""#, "[]", "[1, [2], {}]", r#"{"a":1,"b":{"a":[null]}}"#,
+            "null",
+            " true ",
+            "0",
+            "-0",
+            "-12.5e+3",
+            "1E9",
+            r#""""#,
+            r#""a\"\\\/\b\f\n\r\té😀z""#,
+            "[]",
+            "[1, [2], {}]",
+            r#"{"a":1,"b":{"a":[null]}}"#,
             r#""ünïcödé and more than eight bytes""#,
         ] {
             assert!(whole(text).is_ok(), "{text}: {:?}", whole(text));
@@ -398,8 +408,28 @@ mod tests {
     #[test]
     fn refuses_everything_else() {
         for text in [
-            "", "nul", "01", "+1", ".5", "1.", "1e", "NaN", "Infinity", r#"""#, r#""\x""#, r#""\ud800""#, r#""\ud800A""#, "\"\n\"", "[1,]",
-            "[1 2]", "{\"a\"}", "{\"a\":1,}", "{a:1}", "{\"a\":1 \"b\":2}", "]", "\"a\\u00g0\"",
+            "",
+            "nul",
+            "01",
+            "+1",
+            ".5",
+            "1.",
+            "1e",
+            "NaN",
+            "Infinity",
+            r#"""#,
+            r#""\x""#,
+            r#""\ud800""#,
+            r#""\ud800A""#,
+            "\"\n\"",
+            "[1,]",
+            "[1 2]",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\":1 \"b\":2}",
+            "]",
+            "\"a\\u00g0\"",
         ] {
             assert!(matches!(whole(text), Err(JsonFault::Syntax(_))), "{text}: {:?}", whole(text));
         }

@@ -363,9 +363,7 @@ impl EntityStore {
         let shelves: usize = self
             .shelves
             .iter()
-            .map(|shelf| {
-                shelf.heads.size_bytes() + shelf.cells.size_bytes() + shelf.index.capacity() * 5
-            })
+            .map(|shelf| shelf.heads.size_bytes() + shelf.cells.size_bytes() + shelf.index.capacity() * 5)
             .sum();
         shelves + self.heap.size_bytes()
     }

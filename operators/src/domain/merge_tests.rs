@@ -49,12 +49,16 @@ fn observe(events: &[LeadEvent]) -> Observed {
     for event in events {
         let mut values = Vec::new();
         if let Some(customer) = &event.customer {
-            values.push((lead::CUSTOMER_ID, customer.as_ref().map_or(SlotValue::Null, |text| SlotValue::Text(text.as_bytes()))));
+            values.push((
+                lead::CUSTOMER_ID,
+                customer.as_ref().map_or(SlotValue::Null, |text| SlotValue::Text(text.as_bytes())),
+            ));
         }
         if let Some(score) = event.score {
             values.push((lead::CREDIT_SCORE, score.map_or(SlotValue::Null, SlotValue::Bits)));
         }
-        let incoming = Incoming { time_ms: event.time_ms, sequence: event.sequence, id: event.id.as_bytes(), source: b"s" };
+        let incoming =
+            Incoming { time_ms: event.time_ms, sequence: event.sequence, id: event.id.as_bytes(), source: b"s" };
         store.apply(
             kind,
             place,
@@ -75,9 +79,12 @@ fn observe(events: &[LeadEvent]) -> Observed {
 fn reference(events: &[LeadEvent]) -> Observed {
     let key = |event: &LeadEvent| (event.time_ms, event.sequence, event.id.clone());
     let deleted = events.iter().filter(|event| event.effect == Effect::Delete).map(key).max();
-    let counting: Vec<&LeadEvent> =
-        events.iter().filter(|event| event.effect != Effect::Delete && deleted.as_ref().is_none_or(|deleted| key(event) > *deleted)).collect();
-    let winner = |has: &dyn Fn(&LeadEvent) -> bool| counting.iter().filter(|event| has(event)).max_by_key(|event| key(event));
+    let counting: Vec<&LeadEvent> = events
+        .iter()
+        .filter(|event| event.effect != Effect::Delete && deleted.as_ref().is_none_or(|deleted| key(event) > *deleted))
+        .collect();
+    let winner =
+        |has: &dyn Fn(&LeadEvent) -> bool| counting.iter().filter(|event| has(event)).max_by_key(|event| key(event));
     let created = counting.iter().filter(|event| event.effect == Effect::Create);
     let alive = if deleted.is_some() { created.clone().next().is_some() } else { !counting.is_empty() };
     (

@@ -102,7 +102,10 @@ impl Parser {
         let bytes = &raw[..(record.start + record.length) as usize];
         let reject = |(code, sentence): Fault| Rejection { code, sentence, dealer: None };
         if record.length as usize > RECORD_BYTES_MAX {
-            return Err(reject((ReasonCode::RecordTooLarge, format!("The record has {} bytes; the limit is {RECORD_BYTES_MAX}.", record.length))));
+            return Err(reject((
+                ReasonCode::RecordTooLarge,
+                format!("The record has {} bytes; the limit is {RECORD_BYTES_MAX}.", record.length),
+            )));
         }
         if let Err(error) = std::str::from_utf8(&bytes[record.start as usize..]) {
             return Err(reject((ReasonCode::InvalidUtf8, format!("Byte {} is not UTF-8.", error.valid_up_to() + 1))));
@@ -111,7 +114,8 @@ impl Parser {
         let mut known = None;
         let mut data_fault = None;
         let mut scanner = Scanner::new(bytes, record.start as usize);
-        self.envelope(bytes, &mut scanner, &mut tokens, &mut known, &mut data_fault).map_err(|json| reject(sentence_of(bytes, record, json)))?;
+        self.envelope(bytes, &mut scanner, &mut tokens, &mut known, &mut data_fault)
+            .map_err(|json| reject(sentence_of(bytes, record, json)))?;
         self.unknown_fields += (self.unknown_envelope.len() + self.unknown_data.len()) as u64;
         self.check(bytes, record, place, epoch, &tokens, known, data_fault).map_err(|(code, sentence)| {
             let dealer = match tokens[DEALER_ID] {
@@ -142,7 +146,11 @@ impl Parser {
             } else {
                 plain
             };
-            let index = if ENVELOPE.get(cursor) == Some(&name) { Some(cursor) } else { ENVELOPE.iter().position(|own| *own == name) };
+            let index = if ENVELOPE.get(cursor) == Some(&name) {
+                Some(cursor)
+            } else {
+                ENVELOPE.iter().position(|own| *own == name)
+            };
             let Some(index) = index else {
                 return if self.unknown_envelope.insert(bytes, key) {
                     scanner.value(1).map(|_| ())
@@ -222,7 +230,10 @@ impl Parser {
         })?;
         for (index, field) in spec.fields.iter().enumerate() {
             if field.required && given & (1 << index) == 0 {
-                return Ok(Some((ReasonCode::MissingField, format!("data.{} is missing; {} needs it.", field.name, spec.name))));
+                return Ok(Some((
+                    ReasonCode::MissingField,
+                    format!("data.{} is missing; {} needs it.", field.name, spec.name),
+                )));
             }
         }
         Ok(first_fault)
@@ -260,14 +271,21 @@ impl Parser {
                 let Token::String(text) = token else { return fault(ReasonCode::WrongType, "is not a text") };
                 match std::str::from_utf8(&unescape(bytes, text)).ok().and_then(Zone::parse) {
                     Some(_) => self.short_text(bytes, token, 1),
-                    None => fault(ReasonCode::UnknownTimeZone, "is not a time zone of the IANA database, such as America/Chicago"),
+                    None => fault(
+                        ReasonCode::UnknownTimeZone,
+                        "is not a time zone of the IANA database, such as America/Chicago",
+                    ),
                 }
             }
             FieldRule::Currency => match token {
-                Token::String(text) if text.end - text.start == 3 && bytes[text.start..text.end].iter().all(u8::is_ascii_uppercase) => {
+                Token::String(text)
+                    if text.end - text.start == 3 && bytes[text.start..text.end].iter().all(u8::is_ascii_uppercase) =>
+                {
                     self.short_text(bytes, token, 3)
                 }
-                Token::String(_) => fault(ReasonCode::OutOfRange, "is not a currency code of three capital letters, such as USD"),
+                Token::String(_) => {
+                    fault(ReasonCode::OutOfRange, "is not a currency code of three capital letters, such as USD")
+                }
                 _ => fault(ReasonCode::WrongType, "is not a text"),
             },
             FieldRule::TimeOfDay => match token {
@@ -326,7 +344,9 @@ impl Parser {
     ) -> Result<Event, Fault> {
         match tokens[SPECVERSION] {
             Some(Token::String(token)) if &*unescape(bytes, token) == b"1.0" => {}
-            None | Some(Token::Null) => return fault(ReasonCode::MissingField, "specversion is missing; it has to be \"1.0\"."),
+            None | Some(Token::Null) => {
+                return fault(ReasonCode::MissingField, "specversion is missing; it has to be \"1.0\".");
+            }
             _ => return fault(ReasonCode::InvalidSpecversion, "specversion is not \"1.0\"."),
         }
         let mut texts = [Span::default(); 4];
@@ -336,7 +356,10 @@ impl Parser {
                 Some(Token::String(token)) if token.end > token.start => {
                     let text = self.text(bytes, token);
                     if text.length as usize > SHORT_TEXT_BYTES_MAX {
-                        return fault(ReasonCode::OutOfRange, format!("{name} is longer than {SHORT_TEXT_BYTES_MAX} bytes."));
+                        return fault(
+                            ReasonCode::OutOfRange,
+                            format!("{name} is longer than {SHORT_TEXT_BYTES_MAX} bytes."),
+                        );
                     }
                     text
                 }
@@ -352,7 +375,10 @@ impl Parser {
             Some(_) => return fault(ReasonCode::WrongType, "time is not a text."),
         };
         let Some(time_ms) = time_ms else {
-            return fault(ReasonCode::InvalidTime, "time is not an RFC 3339 date-time such as 2026-02-16T15:04:05.123Z.");
+            return fault(
+                ReasonCode::InvalidTime,
+                "time is not an RFC 3339 date-time such as 2026-02-16T15:04:05.123Z.",
+            );
         };
         if !(EVENT_TIME_MIN_MS..EVENT_TIME_END_MS).contains(&time_ms) {
             return fault(ReasonCode::OutOfRange, "time is not between 1990 and 2100.");
@@ -369,7 +395,10 @@ impl Parser {
         if event_type != EventType::Unknown {
             if usize::from(place.topic) != spec.topic as usize && usize::from(place.topic) != Topic::Commands as usize {
                 let topic = Topic::ALL.get(usize::from(place.topic)).map_or("", |topic| topic.name());
-                return fault(ReasonCode::WrongTopic, format!("{} belongs on topic {}, not on {topic}.", spec.name, spec.topic.name()));
+                return fault(
+                    ReasonCode::WrongTopic,
+                    format!("{} belongs on topic {}, not on {topic}.", spec.name, spec.topic.name()),
+                );
             }
             if known.is_none() {
                 // `data` stood before `type`: its grammar is checked, its meaning is read now.
@@ -390,11 +419,9 @@ impl Parser {
             }
         }
         let entity = match (spec.key, spec.entity) {
-            (Some(key), _) => self
-                .values
-                .iter()
-                .find(|value| value.field == key)
-                .map_or(Span::default(), |value| if let Value::Text(text) = value.value { text } else { Span::default() }),
+            (Some(key), _) => self.values.iter().find(|value| value.field == key).map_or(Span::default(), |value| {
+                if let Value::Text(text) = value.value { text } else { Span::default() }
+            }),
             (None, Some(_)) => dealer,
             (None, None) => Span::default(),
         };
@@ -475,7 +502,15 @@ impl Parser {
             dealer
         });
         batch.extra.extend_from_slice(&self.extra);
-        batch.rejected.push(Rejected { epoch, time_ms, dealer, record, place, code: rejection.code as u8, sentence: rejection.sentence });
+        batch.rejected.push(Rejected {
+            epoch,
+            time_ms,
+            dealer,
+            record,
+            place,
+            code: rejection.code as u8,
+            sentence: rejection.sentence,
+        });
     }
 }
 
@@ -485,13 +520,19 @@ const EXTRA_MARK: u32 = 1 << 31;
 fn sentence_of(bytes: &[u8], record: Span, fault: JsonFault) -> Fault {
     let first = record.start as usize;
     match fault {
-        JsonFault::Syntax(at) if at >= bytes.len() => (ReasonCode::InvalidJson, "The record ends before its JSON does.".into()),
-        JsonFault::Syntax(at) => (ReasonCode::InvalidJson, format!("The record is not a JSON object: unexpected byte {}.", at - first + 1)),
-        JsonFault::Depth(at) => (ReasonCode::InvalidJson, format!("The JSON nests too deeply at byte {}.", at - first + 1)),
+        JsonFault::Syntax(at) if at >= bytes.len() => {
+            (ReasonCode::InvalidJson, "The record ends before its JSON does.".into())
+        }
+        JsonFault::Syntax(at) => {
+            (ReasonCode::InvalidJson, format!("The record is not a JSON object: unexpected byte {}.", at - first + 1))
+        }
+        JsonFault::Depth(at) => {
+            (ReasonCode::InvalidJson, format!("The JSON nests too deeply at byte {}.", at - first + 1))
+        }
         JsonFault::DuplicateKey(at) => {
-            let name = Scanner::new(bytes, at - 1).string().map_or(String::new(), |key| {
-                String::from_utf8_lossy(&unescape(bytes, key)).chars().take(64).collect()
-            });
+            let name = Scanner::new(bytes, at - 1)
+                .string()
+                .map_or(String::new(), |key| String::from_utf8_lossy(&unescape(bytes, key)).chars().take(64).collect());
             (ReasonCode::DuplicateKey, format!("The key \"{name}\" stands twice in one object."))
         }
     }

@@ -139,7 +139,11 @@ static DEALS: Table = Table {
         c("customer_id", Text, "The buyer."),
         c("rep_id", Text, "The rep who works it.").repetitive(),
         c("vehicle_id", Text, "The vehicle."),
-        c("stage", Word(DEAL_STAGES), "prospect, negotiating, pending_finance, approved, contracted, delivered, lost or unwound."),
+        c(
+            "stage",
+            Word(DEAL_STAGES),
+            "prospect, negotiating, pending_finance, approved, contracted, delivered, lost or unwound.",
+        ),
         c("price_cents", Integer, "Price in minor units."),
         c("front_gross_cents", Integer, "Front gross in minor units: price less cost and over-allowance."),
         c("back_gross_cents", Integer, "Back gross in minor units: finance reserve and product margin."),
@@ -157,7 +161,11 @@ static VEHICLES: Table = Table {
         DEALER_ID,
         c("vehicle_id", Text, "The vehicle, within the dealer.").key(),
         c("vin", Text, "Vehicle identification number as given."),
-        c("vin_valid", Boolean, "Whether the VIN's characters and check digit are right (49 CFR 565); null without a VIN."),
+        c(
+            "vin_valid",
+            Boolean,
+            "Whether the VIN's characters and check digit are right (49 CFR 565); null without a VIN.",
+        ),
         c("year", Integer, "Model year.").repetitive(),
         c("make", Text, "Make.").repetitive(),
         c("model", Text, "Model.").repetitive(),
@@ -194,7 +202,11 @@ static REPS: Table = Table {
         c("name", Text, "Name.").repetitive(),
         c("status", Word(REP_STATUSES), "available, busy, break or off; null until known."),
         c("skill_level", Double, "Skill, 0 to 1; 0.7 until known."),
-        c("natural_frequency", Double, "Natural frequency of the rep's oscillator in radians per hour; 1.0 until known."),
+        c(
+            "natural_frequency",
+            Double,
+            "Natural frequency of the rep's oscillator in radians per hour; 1.0 until known.",
+        ),
         c("phase", Double, "Oscillator phase in radians; null until the model has it."),
         c("active_deals", Integer, "The rep's deals in stages prospect to contracted."),
         c("deals_today", Integer, "The rep's deals closed on the dealer's present local day.").computed(),
@@ -269,7 +281,8 @@ static DEAD_LETTERS: Table = Table {
     columns: &[
         c("dealer_id", Text, "The dealer, if the record is well-formed and names one.").key().repetitive(),
         c("topic", Text, "Topic it came on.").key().repetitive(),
-        c("log_partition", Integer, "Partition it lay in; for files, the file's position among the topic's files.").key(),
+        c("log_partition", Integer, "Partition it lay in; for files, the file's position among the topic's files.")
+            .key(),
         c("log_offset", Integer, "Offset it lay at; for files, its line number from 1.").key(),
         c("reason_code", Word(REASON_CODES), "Why, as a word."),
         c("reason", Text, "Why, as a sentence."),

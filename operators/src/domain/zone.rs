@@ -35,9 +35,9 @@ impl Zone {
     }
 
     fn offset_at(&self, time_ms: i64) -> i64 {
-        Utc.timestamp_millis_opt(time_ms)
-            .single()
-            .map_or(0, |time| i64::from(self.tz.offset_from_utc_datetime(&time.naive_utc()).fix().local_minus_utc()) * 1_000)
+        Utc.timestamp_millis_opt(time_ms).single().map_or(0, |time| {
+            i64::from(self.tz.offset_from_utc_datetime(&time.naive_utc()).fix().local_minus_utc()) * 1_000
+        })
     }
 
     /// The local date at `time_ms`, in days since 1970-01-01.
@@ -91,7 +91,11 @@ mod tests {
             let mut time_ms = 1_293_800_000_000; // Apia skipped 2011-12-30.
             for step in 0..40_000_i64 {
                 time_ms += (step * 7_919) % 3_600_000;
-                assert_eq!(remembering.local_day(time_ms), Zone::parse(name).unwrap().local_day(time_ms), "{name} {time_ms}");
+                assert_eq!(
+                    remembering.local_day(time_ms),
+                    Zone::parse(name).unwrap().local_day(time_ms),
+                    "{name} {time_ms}"
+                );
             }
         }
     }

@@ -62,7 +62,8 @@ struct DayRowsOnWire {
 impl Serialize for DayRows {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (start, end) = (self.slice.range.start, self.slice.range.end);
-        DayRowsOnWire { table: self.table, day: self.day, start, end, rows: RowBatch::clone(&self.slice.rows) }.serialize(serializer)
+        DayRowsOnWire { table: self.table, day: self.day, start, end, rows: RowBatch::clone(&self.slice.rows) }
+            .serialize(serializer)
     }
 }
 

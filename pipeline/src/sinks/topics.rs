@@ -73,7 +73,8 @@ pub fn letter_sink<'scope>(
         move |(input, frontier), _output| {
             input.for_each(|_capability, data| {
                 for letter in data.drain(..) {
-                    let key = (letter.epoch, letter.time_ms, letter.dealer.clone().unwrap_or_default(), letter_id(&letter));
+                    let key =
+                        (letter.epoch, letter.time_ms, letter.dealer.clone().unwrap_or_default(), letter_id(&letter));
                     pending.insert(key, letter);
                 }
             });

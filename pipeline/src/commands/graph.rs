@@ -1,0 +1,96 @@
+//! `dealerflow graph`: the dataflow, as timely itself describes it when the graph is built.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use connectors::files::{ChunkReader, Plan};
+use connectors::parquet::HistoryStore;
+use operators::dataflow::entities::EntitySettings;
+use operators::dataflow::statistics::Statistics;
+use timely::logging::{TimelyEvent, TimelyEventBuilder};
+
+use super::CommandError;
+use crate::failure::Failure;
+use crate::graph::{Outputs, build};
+use crate::replay_source::ReplayInput;
+use crate::source::Source;
+
+/// Prints the dataflow.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {}
+
+#[derive(Default)]
+struct Seen {
+    operators: BTreeMap<Vec<usize>, String>,
+    channels: Vec<(Vec<usize>, (usize, usize), (usize, usize))>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the engine does not start.
+pub fn run(_arguments: &Arguments) -> Result<(), CommandError> {
+    let scratch = std::env::temp_dir();
+    let store = HistoryStore::local(&scratch).map_err(CommandError::failed)?;
+    let guards = timely::execute(timely::Config::thread(), move |worker| {
+        let seen = Rc::new(RefCell::new(Seen::default()));
+        let sink = Rc::clone(&seen);
+        if let Some(mut registry) = worker.log_register() {
+            registry.insert::<TimelyEventBuilder, _>("timely", move |_, data| {
+                for (_, event) in data.iter().flat_map(|data| data.iter()) {
+                    match event {
+                        TimelyEvent::Operates(event) => {
+                            sink.borrow_mut().operators.insert(event.addr.clone(), event.name.clone());
+                        }
+                        TimelyEvent::Channels(event) => {
+                            sink.borrow_mut().channels.push((event.scope_addr.clone(), event.source, event.target));
+                        }
+                        _ => {}
+                    }
+                }
+            });
+        }
+        let plan = Arc::new(Plan::default());
+        let input = ReplayInput {
+            source: Source::new(Arc::clone(&plan), 1),
+            reader: ChunkReader::new(Arc::from([])),
+            plan,
+            damages: Arc::default(),
+            records_read: Arc::new(AtomicU64::new(0)),
+            failure: Failure::default(),
+        };
+        let outputs = Outputs {
+            store: store.clone(),
+            files: Arc::default(),
+            topics: None,
+            topics_done: Box::new(|_| {}),
+            failure: Failure::default(),
+        };
+        let settings = EntitySettings { dedup_horizon_ms: 0, dedup_keys_max: 0, retention_ms: 0, rows: true };
+        let statistics = Rc::new(RefCell::new(Statistics::default()));
+        worker.dataflow(|scope| build(scope, input.clone(), settings, Some(outputs), &statistics));
+        while worker.step() {}
+        let seen = seen.borrow();
+        let name = |scope: &[usize], index: usize| {
+            let address: Vec<usize> = scope.iter().copied().chain([index]).collect();
+            seen.operators.get(&address).cloned().unwrap_or_else(|| "scope".to_owned())
+        };
+        let mut lines: Vec<String> = seen
+            .channels
+            .iter()
+            .map(|(scope, source, target)| format!("{} -> {}", name(scope, source.0), name(scope, target.0)))
+            .collect();
+        lines.dedup();
+        lines
+    })
+    .map_err(CommandError::failed)?;
+    for lines in guards.join() {
+        for line in lines.map_err(CommandError::failed)? {
+            println!("{line}");
+        }
+    }
+    Ok(())
+}

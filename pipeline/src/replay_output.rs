@@ -1,0 +1,84 @@
+//! A replay's output folder, opened for queries.
+//!
+//! ```text
+//!   DIR/parquet/_manifests/… ─▶ files ─┐
+//!   operators' table declarations ─────┴─▶ sql::Session at the manifest's last epoch
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use connectors::HistoryError;
+use connectors::parquet::{HistoryStore, Manifest};
+use operators::domain::tables::TableId;
+use sql::{ColumnDefinition, FileEntry, Session, SessionOptions, SqlError, TableDefinition};
+
+use crate::arrow_rows::data_type;
+
+/// Memory that queries over an output folder may take, in bytes.
+const QUERY_MEMORY_BYTES_MAX: usize = 2 << 30;
+
+/// Why a folder cannot be queried.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// There is no folder.
+    #[error("the output folder {path} does not exist; run `dealerflow replay --output {path}` first", path = path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Its manifest cannot be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// Its tables cannot be opened.
+    #[error(transparent)]
+    Sql(#[from] SqlError),
+}
+
+/// The tables as the SQL layer sees them.
+pub fn definitions() -> Vec<TableDefinition> {
+    let definition = |id: TableId| {
+        let table = id.table();
+        TableDefinition {
+            name: table.name.to_owned(),
+            comment: table.comment.to_owned(),
+            columns: table
+                .columns
+                .iter()
+                .map(|column| ColumnDefinition {
+                    name: column.name.to_owned(),
+                    data_type: data_type(column.column_type),
+                    comment: column.comment.to_owned(),
+                    computed: column.computed,
+                })
+                .collect(),
+            key: table.columns.iter().filter(|column| column.key).map(|column| column.name.to_owned()).collect(),
+            view: table.view.map(str::to_owned),
+        }
+    };
+    TableId::ALL.map(definition).into()
+}
+
+/// Opens the outputs of a finished replay.
+///
+/// # Errors
+/// If the folder is missing, holds no finished output, or its files cannot be read.
+pub fn open_output(output: &Path) -> Result<Session, OutputError> {
+    if !output.is_dir() {
+        return Err(OutputError::Missing { path: output.to_owned() });
+    }
+    let store = HistoryStore::local(output)?;
+    let manifest = Manifest::latest(&store)?;
+    let folder = output.join("parquet");
+    let files: Vec<FileEntry> = manifest
+        .tables
+        .iter()
+        .flat_map(|(table, files)| files.iter().map(move |file| (table, file)))
+        .map(|(table, file)| FileEntry { table: table.clone(), path: folder.join(&file.path) })
+        .collect();
+    let options = SessionOptions {
+        queried_epoch_ms: manifest.epoch_last,
+        memory_bytes_max: QUERY_MEMORY_BYTES_MAX,
+        timeout: None,
+    };
+    Ok(Session::open(definitions(), &files, &options)?)
+}
