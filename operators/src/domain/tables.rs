@@ -183,7 +183,7 @@ static VEHICLES: Table = Table {
         UPDATED_AT,
     ],
     view: Some(
-        "select dealer_id, vehicle_id, vin, vin_valid, year, make, model, trim, condition, phase, price_cents, cost_cents, \
+        "select dealer_id, vehicle_id, vin, vin_valid, year, make, model, \"trim\", condition, phase, price_cents, cost_cents, \
          market_price_cents, days_on_lot, case when days_on_lot is null then null when days_on_lot <= 30 then '0-30' \
          when days_on_lot <= 60 then '31-60' when days_on_lot <= 90 then '61-90' else '91+' end as band, \
          acquired_at, frontline_at, sold_at, updated_at from (select v.*, \
