@@ -1,0 +1,115 @@
+//! One process, run to its end and billed.
+//!
+//! CPU times and peak memory are the kernel's own (`wait4`): exact for this child alone, where `/proc` forgets the peak as soon as
+//! the child ends and `getrusage` adds all children up. A child inherits its parent's peak at birth, so the runner stays small.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use wait4::Wait4;
+
+use crate::failure::Failure;
+
+/// What one run cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// CPU time in user mode, all threads.
+    pub user: Duration,
+    /// CPU time in the kernel, all threads.
+    pub system: Duration,
+    /// From start to exit.
+    pub wall: Duration,
+    /// Greatest resident memory in bytes.
+    pub peak_bytes: u64,
+}
+
+/// The binaries that are timed.
+#[derive(Clone, Debug)]
+pub struct Binaries {
+    /// The pipeline.
+    pub dealerflow: PathBuf,
+    /// The hand-written loop.
+    pub hand_loop: PathBuf,
+}
+
+impl Binaries {
+    /// Finds them beside the running executable.
+    ///
+    /// # Errors
+    /// If one is not there.
+    pub fn beside_this_one() -> Result<Self, Failure> {
+        let own = std::env::current_exe().map_err(Failure::system("the runner's own path cannot be found"))?;
+        let folder = own.parent().unwrap_or_else(|| Path::new("."));
+        let find = |name: &str, package| {
+            let path = folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
+            if path.is_file() { Ok(path) } else { Err(Failure::MissingBinary { path, package }) }
+        };
+        Ok(Binaries { dealerflow: find("dealerflow", "pipeline")?, hand_loop: find("loop", "benches")? })
+    }
+}
+
+/// Runs a program to its end. Gives its cost and what it printed.
+///
+/// # Errors
+/// If it cannot be started, or does not end with success.
+pub fn run(program: &Path, arguments: &[OsString]) -> Result<(Cost, String), Failure> {
+    let command_line = std::iter::once(program.as_os_str())
+        .chain(arguments.iter().map(OsString::as_os_str))
+        .map(|part| part.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ");
+    // Files, not pipes: nobody has to empty them while the child runs, so the runner sleeps.
+    let scratch = || tempfile::tempfile().map_err(Failure::system("a scratch file cannot be made"));
+    let (mut output, mut errors) = (scratch()?, scratch()?);
+    let hand =
+        |file: &File| file.try_clone().map(Stdio::from).map_err(Failure::system("a scratch file cannot be shared"));
+    let started = Instant::now();
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(hand(&output)?)
+        .stderr(hand(&errors)?)
+        .spawn()
+        .map_err(Failure::system(format!("`{command_line}` cannot be started")))?;
+    let ended = child.wait4().map_err(Failure::system(format!("`{command_line}` cannot be waited for")))?;
+    let wall = started.elapsed();
+    if !ended.status.success() {
+        let said = text_of(&mut errors)?;
+        let said =
+            said.trim_end().lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
+        return Err(Failure::Child { command: command_line, status: ended.status.to_string(), said });
+    }
+    let usage = ended.rusage;
+    Ok((Cost { user: usage.utime, system: usage.stime, wall, peak_bytes: usage.maxrss }, text_of(&mut output)?))
+}
+
+fn text_of(file: &mut File) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut bytes))
+        .map_err(Failure::system("what a child printed cannot be read"))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bills_a_child_and_gives_what_it_printed() {
+        let (cost, printed) = run(Path::new("/bin/sh"), &["-c".into(), "echo hello".into()]).unwrap();
+        assert_eq!(printed, "hello\n");
+        assert!(cost.peak_bytes > 0 && cost.wall >= cost.user.min(cost.wall));
+    }
+
+    #[test]
+    fn a_failing_child_is_quoted() {
+        let failure = run(Path::new("/bin/sh"), &["-c".into(), "echo no such luck >&2; exit 3".into()]).unwrap_err();
+        let sentence = failure.to_string();
+        assert!(sentence.contains("no such luck") && sentence.contains('3'), "{sentence}");
+    }
+}

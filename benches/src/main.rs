@@ -1,0 +1,87 @@
+//! The runner of the benchmarks; `benches/README.md` says how to read what it prints.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use benches::child::Binaries;
+use benches::failure::Failure;
+use benches::input::InputFolder;
+use benches::{flatness, replay};
+use clap::{Args, Parser, Subcommand};
+
+/// Times the pipeline beside a hand-written loop over the same files.
+#[derive(Parser)]
+#[command(name = "benches", args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    replay: ReplayArguments,
+}
+
+#[derive(Subcommand)]
+enum Mode {
+    /// Loop and pipeline take turns over one folder; the default.
+    Replay(ReplayArguments),
+    /// Cost per event at 1, 3 and 10 million events.
+    Flatness(FlatnessArguments),
+}
+
+#[derive(Args)]
+struct ReplayArguments {
+    /// Events to simulate.
+    #[arg(long, default_value_t = 1_000_000, conflicts_with = "input")]
+    events: u64,
+    /// Seed of the simulated world.
+    #[arg(long, default_value_t = 1, conflicts_with = "input")]
+    seed: u64,
+    /// Rounds; every subject runs once in each.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+    /// Folder of <topic>.jsonl files to take instead of simulating.
+    #[arg(long)]
+    input: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct FlatnessArguments {
+    /// Rounds; every size runs once in each.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+    /// Seed of the simulated world.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Also 30 million events (9 GB of scratch files).
+    #[arg(long)]
+    full: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let say = |what: &str| eprintln!("{what}");
+    let outcome = match arguments.mode.unwrap_or(Mode::Replay(arguments.replay)) {
+        Mode::Replay(arguments) => run_replay(&arguments, say),
+        Mode::Flatness(FlatnessArguments { rounds, seed, full }) => Binaries::beside_this_one()
+            .and_then(|binaries| flatness::measure(&binaries, rounds as usize, seed, full, say))
+            .map(|flatness| println!("{flatness}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("benches: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_replay(arguments: &ReplayArguments, say: impl Fn(&str)) -> Result<(), Failure> {
+    let binaries = Binaries::beside_this_one()?;
+    let input = if let Some(path) = &arguments.input {
+        InputFolder::given(path)
+    } else {
+        say(&format!("simulating {} events", arguments.events));
+        InputFolder::simulated(&binaries, arguments.events, arguments.seed)?
+    };
+    println!("{}", replay::measure(&binaries, input.path(), arguments.rounds as usize, say)?);
+    Ok(())
+}
