@@ -3,9 +3,11 @@
 //! ```text
 //!  files of events ──► reference ──► the tables they ought to give   (a plain program, no dataflow)
 //!  real data       ──► real_data ──► files of events                 (the data itself is never committed)
+//!  any bytes       ──► parse_check ─► panics if the parser breaks its word
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should panic"))]
 
+pub mod parse_check;
 pub mod real_data;
 pub mod reference;

@@ -28,23 +28,21 @@ fn short_way(line: &[u8]) -> Option<Option<i64>> {
         static FINDER: memmem::Finder<'static> = memmem::Finder::new(KEY);
     }
     let key = FINDER.with(|finder| finder.find(line))?;
-    if memchr::memchr_iter(b'{', &line[..key]).count() != 1 {
+    // Behind a backslash the quote belongs to a longer key: `"local\"time"`.
+    if memchr::memchr_iter(b'{', &line[..key]).count() != 1 || line[key - 1] == b'\\' {
         return None;
     }
-    let mut at = key + KEY.len();
     let skip = |mut at: usize| {
         while let Some(b' ' | b'\t') = line.get(at) {
             at += 1;
         }
         at
     };
-    at = skip(at);
-    if line.get(at) != Some(&b':') {
+    let colon = skip(key + KEY.len());
+    let at = skip(colon + 1);
+    // Rarer white space, or another type than text.
+    if line.get(colon) != Some(&b':') || line.get(at) != Some(&b'"') {
         return None;
-    }
-    at = skip(at + 1);
-    if line.get(at) != Some(&b'"') {
-        return Some(None);
     }
     let value = &line[at + 1..line.len().min(at + 1 + 64)];
     let end = memchr::memchr2(b'"', b'\\', value)?;
@@ -89,6 +87,8 @@ mod tests {
             r#"{"subject":"\"time\":\"2020-01-01T00:00:00Z\"","time":"2026-02-16T15:04:05.123Z"}"#,
             r#"{"\u0074ime":"2026-02-16T15:04:05.123Z"}"#,
             r#"{"time":"2026-02-16T15:04:05.123\u005a"}"#,
+            r#"{"local\"time":"2020-01-01T00:00:00Z","time":"2026-02-16T15:04:05.123Z"}"#,
+            "{\"time\"\r:\r\"2026-02-16T15:04:05.123Z\"}",
         ] {
             assert_eq!(event_time_of(line.as_bytes()), Some(TIME_MS), "{line}");
         }
