@@ -82,30 +82,31 @@ pub fn build(
 
 type Rows<'scope> = Stream<'scope, Epoch, Vec<(TableId, RowBatch)>>;
 
+type RepUpdate = ((RepKey, RepAttributes), Epoch, isize);
+
 /// The parts of what the entity machine emits.
 struct Parts<'scope> {
     rows: Rows<'scope>,
     kpis: Stream<'scope, Epoch, Vec<KpiBatch>>,
-    reps: Stream<'scope, Epoch, Vec<((RepKey, RepAttributes), Epoch, isize)>>,
+    reps: Stream<'scope, Epoch, Vec<RepUpdate>>,
     active_deals: Stream<'scope, Epoch, Vec<(RepKey, Epoch, isize)>>,
     letters: Stream<'scope, Epoch, Vec<DeadLetter>>,
     epochs: Stream<'scope, Epoch, Vec<EpochCounts>>,
 }
 
 /// Takes the machine's output apart, one stream for each reader.
-fn unpack<'scope>(stream: Stream<'scope, Epoch, Vec<EntityOutput>>) -> Parts<'scope> {
+fn unpack(stream: Stream<'_, Epoch, Vec<EntityOutput>>) -> Parts<'_> {
     let mut builder = OperatorBuilder::new("unpack".to_owned(), stream.scope());
     let mut input = builder.new_input(stream, Pipeline);
     let (rows, rows_stream) = builder.new_output::<Vec<(TableId, RowBatch)>>();
     let (kpis, kpis_stream) = builder.new_output::<Vec<KpiBatch>>();
-    let (reps, reps_stream) = builder.new_output::<Vec<((RepKey, RepAttributes), Epoch, isize)>>();
+    let (reps, reps_stream) = builder.new_output::<Vec<RepUpdate>>();
     let (active_deals, active_deals_stream) = builder.new_output::<Vec<(RepKey, Epoch, isize)>>();
     let (letters, letters_stream) = builder.new_output::<Vec<DeadLetter>>();
     let (epochs, epochs_stream) = builder.new_output::<Vec<EpochCounts>>();
     let mut rows = OutputBuilder::<_, CapacityContainerBuilder<Vec<(TableId, RowBatch)>>>::from(rows);
     let mut kpis = OutputBuilder::<_, CapacityContainerBuilder<Vec<KpiBatch>>>::from(kpis);
-    let mut reps =
-        OutputBuilder::<_, CapacityContainerBuilder<Vec<((RepKey, RepAttributes), Epoch, isize)>>>::from(reps);
+    let mut reps = OutputBuilder::<_, CapacityContainerBuilder<Vec<RepUpdate>>>::from(reps);
     let mut active_deals =
         OutputBuilder::<_, CapacityContainerBuilder<Vec<(RepKey, Epoch, isize)>>>::from(active_deals);
     let mut letters = OutputBuilder::<_, CapacityContainerBuilder<Vec<DeadLetter>>>::from(letters);
@@ -141,7 +142,7 @@ fn unpack<'scope>(stream: Stream<'scope, Epoch, Vec<EntityOutput>>) -> Parts<'sc
 }
 
 /// Sums each epoch's counts over the workers into a row of `epochs`.
-fn epoch_rows<'scope>(counts: Stream<'scope, Epoch, Vec<EpochCounts>>) -> Rows<'scope> {
+fn epoch_rows(counts: Stream<'_, Epoch, Vec<EpochCounts>>) -> Rows<'_> {
     let exchange = Exchange::new(|_: &EpochCounts| 0);
     counts.unary_frontier::<CapacityContainerBuilder<Vec<(TableId, RowBatch)>>, _, _, _>(exchange, "epochs", |_, _| {
         let mut sums: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
@@ -166,7 +167,9 @@ fn epoch_rows<'scope>(counts: Stream<'scope, Epoch, Vec<EpochCounts>>) -> Rows<'
                 let (events, outputs) = (Cell::Integer(events as i64), Cell::Integer(outputs as i64));
                 // In a replay an epoch is committed when it closes.
                 let epoch = Cell::Integer(epoch);
-                [Cell::Null, epoch, epoch, epoch, events, outputs].into_iter().for_each(|cell| rows.cell(cell));
+                for cell in [Cell::Null, epoch, epoch, epoch, events, outputs] {
+                    rows.cell(cell);
+                }
             }
             if !rows.is_empty() {
                 output.session(&capability).give((TableId::Epochs, rows));
@@ -180,7 +183,7 @@ fn epoch_rows<'scope>(counts: Stream<'scope, Epoch, Vec<EpochCounts>>) -> Rows<'
 }
 
 /// Counts the rows of tables that only grow, or that a join makes; the machines count their own.
-fn count_live_rows<'scope>(rows: Rows<'scope>, statistics: Rc<RefCell<Statistics>>) -> Rows<'scope> {
+fn count_live_rows(rows: Rows<'_>, statistics: Rc<RefCell<Statistics>>) -> Rows<'_> {
     rows.unary::<CapacityContainerBuilder<Vec<(TableId, RowBatch)>>, _, _, _>(Pipeline, "count rows", move |_, _| {
         move |input, output| {
             input.for_each(|capability, data| {

@@ -310,8 +310,8 @@ fn run(
         }
         // Parts of the graph that no probe follows end with it.
         while worker.step() {}
-        let statistics = statistics.borrow().clone();
-        statistics
+
+        statistics.borrow().clone()
     })
     .map_err(ReplayError::Engine)?;
     let mut total = Statistics::default();

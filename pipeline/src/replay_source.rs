@@ -111,11 +111,11 @@ impl ChunkParser {
 
 /// The source operator. `finished` is a probe behind every output; `claims` how many chunks one activation reads at most is one, so
 /// that what is read is worked on while it is warm.
-pub fn replay_source<'scope>(
-    scope: Scope<'scope, Epoch>,
+pub fn replay_source(
+    scope: Scope<'_, Epoch>,
     input: ReplayInput,
     finished: Handle<Epoch>,
-) -> Stream<'scope, Epoch, Vec<EventBatch>> {
+) -> Stream<'_, Epoch, Vec<EventBatch>> {
     let peers = scope.peers();
     source::<_, CapacityContainerBuilder<Vec<EventBatch>>, _, _>(scope, "replay source", move |capability, info| {
         let activator = scope.activator_for(info.address);

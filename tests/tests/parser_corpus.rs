@@ -1,6 +1,8 @@
 //! The fuzz target's check over its seed corpus and seeded mutations of it, in a plain test: it needs no C++ compiler, and what fails here
 //! fails the same way everywhere.
 
+#![allow(clippy::unwrap_used, clippy::match_wild_err_arm, reason = "a test says what went wrong by panicking")]
+
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

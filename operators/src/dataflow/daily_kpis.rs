@@ -102,7 +102,7 @@ impl Day {
             self.responses_ms.insert(at, *added);
         } else {
             self.responses_ms.append(&mut self.added_ms);
-            self.responses_ms.sort();
+            self.responses_ms.sort_unstable();
             self.taken_ms.sort_unstable();
             let mut taken = self.taken_ms.iter().peekable();
             self.responses_ms.retain(|response| taken.next_if(|taken| *taken == response).is_none());
@@ -220,11 +220,11 @@ impl DailyKpis {
 }
 
 /// The operator: changes of this worker's dealers in, rows of `daily_kpis` out.
-pub fn daily_kpis<'scope>(
-    changes: Stream<'scope, Epoch, Vec<KpiBatch>>,
+pub fn daily_kpis(
+    changes: Stream<'_, Epoch, Vec<KpiBatch>>,
     with_rows: bool,
     statistics: Rc<RefCell<Statistics>>,
-) -> Stream<'scope, Epoch, Vec<(TableId, RowBatch)>> {
+) -> Stream<'_, Epoch, Vec<(TableId, RowBatch)>> {
     changes.unary::<CapacityContainerBuilder<Vec<(TableId, RowBatch)>>, _, _, _>(Pipeline, "daily_kpis", move |_, _| {
         let mut kpis = DailyKpis::default();
         move |input, output| {

@@ -239,26 +239,15 @@ impl EntityMachine {
     ) {
         let (dealer, hash, id) = key;
         let expires = matches!(kind, EntityKind::Lead | EntityKind::Deal | EntityKind::Vehicle);
-        let place = match self.store.find(kind, dealer, hash, id) {
-            Some(place) => {
-                let due = self.store.touched_at(kind, place).saturating_add(self.settings.retention_ms);
-                if expires && due < change.incoming.time_ms {
-                    self.restart(epoch, kind, place, key, kpis)
-                } else {
-                    place
-                }
+        let place = if let Some(place) = self.store.find(kind, dealer, hash, id) {
+            let due = self.store.touched_at(kind, place).saturating_add(self.settings.retention_ms);
+            if expires && due < change.incoming.time_ms { self.restart(epoch, kind, place, key, kpis) } else { place }
+        } else {
+            let place = self.store.find_or_insert(kind, dealer, hash, id);
+            if expires {
+                self.expiry.schedule(kind, place, change.incoming.time_ms.saturating_add(self.settings.retention_ms));
             }
-            None => {
-                let place = self.store.find_or_insert(kind, dealer, hash, id);
-                if expires {
-                    self.expiry.schedule(
-                        kind,
-                        place,
-                        change.incoming.time_ms.saturating_add(self.settings.retention_ms),
-                    );
-                }
-                place
-            }
+            place
         };
         let touched = self.touch(kind, place);
         let outcome = self.store.apply(kind, place, change);
@@ -442,10 +431,10 @@ impl EntityMachine {
     }
 
     /// Counts a dealer's entities anew after its zone changed. Frozen counts of entities that left stay on their days.
-    fn rezone(&mut self, epoch: i64, dealer: u32, zone: Zone, zone_name: Vec<u8>, kpis: &mut KpiBatch) {
+    fn rezone(&mut self, epoch: i64, dealer: u32, zone: &Zone, zone_name: &[u8], kpis: &mut KpiBatch) {
         for take in [true, false] {
             if !take {
-                self.dealers[dealer as usize] = DealerState { zone: zone.clone(), zone_name: zone_name.clone() };
+                self.dealers[dealer as usize] = DealerState { zone: zone.clone(), zone_name: zone_name.to_vec() };
             }
             for kind in [EntityKind::Lead, EntityKind::Deal, EntityKind::Vehicle] {
                 for place in 0..self.store.places(kind) {
@@ -478,7 +467,7 @@ impl EntityMachine {
             let name = name.unwrap_or_else(|| b"UTC".to_vec());
             if name != self.dealers[dealer as usize].zone_name {
                 let zone = std::str::from_utf8(&name).ok().and_then(Zone::parse).unwrap_or_else(Zone::utc);
-                self.rezone(epoch, dealer, zone, name, &mut output.kpis);
+                self.rezone(epoch, dealer, &zone, &name, &mut output.kpis);
             }
         }
         let (store, retention_ms) = (&self.store, self.settings.retention_ms);

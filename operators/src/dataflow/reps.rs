@@ -47,7 +47,7 @@ pub fn reps<'scope>(
 type JoinedUpdate = ((RepKey, (RepAttributes, isize)), Epoch, isize);
 
 /// Consolidates each epoch's updates into at most one row version per rep.
-fn rows<'scope>(updates: Stream<'scope, Epoch, Vec<JoinedUpdate>>) -> Stream<'scope, Epoch, Vec<(TableId, RowBatch)>> {
+fn rows(updates: Stream<'_, Epoch, Vec<JoinedUpdate>>) -> Stream<'_, Epoch, Vec<(TableId, RowBatch)>> {
     updates.unary_frontier::<CapacityContainerBuilder<Vec<(TableId, RowBatch)>>, _, _, _>(
         Pipeline,
         "reps rows",

@@ -15,10 +15,7 @@ fn accepted(time_ms: i64) -> Option<i64> {
 /// The event time in UTC milliseconds of a line that holds an event. For every line that parsing accepts it is that event's time;
 /// `None` if the line has no readable time.
 pub fn event_time_of(line: &[u8]) -> Option<i64> {
-    match short_way(line) {
-        Some(time) => time,
-        None => long_way(line),
-    }
+    short_way(line).unwrap_or_else(|| long_way(line))
 }
 
 /// `None` where only the long way can tell.

@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_short_and_the_long_way_agree() {
-        let long = vec![b'x'; 184];
+        let long = [b'x'; 184];
         let mut hasher = Xxh3::new();
         for part in [b"d1".as_slice(), b"s".as_slice(), &long[..180]] {
             hasher.update(part);

@@ -162,16 +162,17 @@ impl Parser {
             if tokens[index].is_some() {
                 return Err(JsonFault::DuplicateKey(key.start));
             }
-            if index == DATA && scanner.peek() == Some(b'{') {
-                if let Some(Token::String(token)) = tokens[TYPE] {
-                    let event_type = EventType::parse(&unescape(bytes, token));
-                    if event_type != EventType::Unknown {
-                        let start = scanner.position();
-                        *known = Some(event_type);
-                        *data_fault = self.data(bytes, scanner, event_type.spec())?;
-                        tokens[DATA] = Some(Token::Object(start, scanner.position()));
-                        return Ok(());
-                    }
+            if index == DATA
+                && scanner.peek() == Some(b'{')
+                && let Some(Token::String(token)) = tokens[TYPE]
+            {
+                let event_type = EventType::parse(&unescape(bytes, token));
+                if event_type != EventType::Unknown {
+                    let start = scanner.position();
+                    *known = Some(event_type);
+                    *data_fault = self.data(bytes, scanner, event_type.spec())?;
+                    tokens[DATA] = Some(Token::Object(start, scanner.position()));
+                    return Ok(());
                 }
             }
             tokens[index] = Some(scanner.value(1)?);
@@ -608,7 +609,7 @@ fn double(bytes: &[u8], token: Token, least: f64, greatest: f64) -> Result<Value
         // -0.0 and 0.0 are one number; keep one.
         return Ok(Value::Double(value + 0.0));
     }
-    if greatest == f64::MAX {
+    if greatest >= f64::MAX {
         return fault(ReasonCode::OutOfRange, "is negative or too large");
     }
     fault(ReasonCode::OutOfRange, format!("is not between {least} and {greatest}"))

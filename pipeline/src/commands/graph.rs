@@ -22,10 +22,13 @@ use crate::source::Source;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {}
 
+/// A channel: the scope it lies in, and operator and port of its two ends.
+type Channel = (Vec<usize>, (usize, usize), (usize, usize));
+
 #[derive(Default)]
 struct Seen {
     operators: BTreeMap<Vec<usize>, String>,
-    channels: Vec<(Vec<usize>, (usize, usize), (usize, usize))>,
+    channels: Vec<Channel>,
 }
 
 /// Runs the command.

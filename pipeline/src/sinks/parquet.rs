@@ -207,12 +207,12 @@ fn cut(slices: &mut Vec<RowSlice>, frontier: Option<i64>) -> Option<Vec<RowSlice
 }
 
 /// The sink. Its output is empty and tells by its frontier what is written or kept.
-pub fn parquet_sink<'scope>(
-    rows: Stream<'scope, Epoch, Vec<(TableId, RowBatch)>>,
+pub fn parquet_sink(
+    rows: Stream<'_, Epoch, Vec<(TableId, RowBatch)>>,
     store: HistoryStore,
     files: TableFiles,
     failure: Failure,
-) -> Stream<'scope, Epoch, Vec<()>> {
+) -> Stream<'_, Epoch, Vec<()>> {
     let days = rows.unary::<CapacityContainerBuilder<Vec<DayRows>>, _, _, _>(Pipeline, "rows by day", |_, _| {
         move |input, output| {
             input.for_each(|capability, data| {

@@ -30,7 +30,7 @@ fn letter_id(letter: &DeadLetter) -> String {
     format!("{}/{}/{}", topic_of(letter.place).name(), letter.place.partition, letter.place.offset)
 }
 
-/// A dead letter as a CloudEvent, with the original bytes as `data_base64`.
+/// A dead letter as a `CloudEvent`, with the original bytes as `data_base64`.
 fn letter_json(letter: &DeadLetter) -> Vec<u8> {
     let mut event = serde_json::Map::new();
     let mut put = |name: &str, value: serde_json::Value| event.insert(name.to_owned(), value);
@@ -61,12 +61,12 @@ fn letter_json(letter: &DeadLetter) -> Vec<u8> {
 type LetterKey = (i64, i64, Vec<u8>, String);
 
 /// The sink of dead letters. `sink` is there on worker 0 alone, and is given back through `done` when all is written.
-pub fn letter_sink<'scope>(
-    letters: Stream<'scope, Epoch, Vec<DeadLetter>>,
+pub fn letter_sink(
+    letters: Stream<'_, Epoch, Vec<DeadLetter>>,
     mut sink: Option<(JsonLinesSink, TopicNumber)>,
     failure: Failure,
     done: impl Fn(JsonLinesSink) + 'static,
-) -> Stream<'scope, Epoch, Vec<()>> {
+) -> Stream<'_, Epoch, Vec<()>> {
     let exchange = Exchange::new(|_: &DeadLetter| 0);
     letters.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(exchange, "dead letter sink", move |_, _| {
         let mut pending: BTreeMap<LetterKey, DeadLetter> = BTreeMap::new();

@@ -10,9 +10,9 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// What serde_json says of some bytes.
+/// What `serde_json` says of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judgement {
+pub(super) enum Judgement {
     /// Not one JSON value.
     Broken,
     /// A JSON value, but not an object.
@@ -29,7 +29,7 @@ pub enum Judgement {
 }
 
 /// Judges `bytes`.
-pub fn judge(bytes: &[u8]) -> Judgement {
+pub(super) fn judge(bytes: &[u8]) -> Judgement {
     let found = Found::default();
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let outcome = Level { found: &found, depth: 1 }.deserialize(&mut reader).and_then(|is_object| {

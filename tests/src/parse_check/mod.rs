@@ -176,6 +176,7 @@ fn text(batch: &EventBatch, span: Span, record: Span) -> Vec<u8> {
     bytes
 }
 
+#[expect(clippy::match_same_arms, reason = "a line for each reason code")]
 fn check_grammar(record: &[u8], reading: &Reading) {
     let code = reading.code();
     assert_eq!(
