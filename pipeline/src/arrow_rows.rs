@@ -6,18 +6,20 @@
 //! ```
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, RecordBatch, StringBuilder,
-    TimestampMillisecondBuilder,
+    ArrayRef, BinaryArray, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, NullBufferBuilder, RecordBatch,
+    StringArray, TimestampMillisecondBuilder,
 };
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
+use operators::domain::hash::hash_text;
+use operators::domain::names::Names;
 use operators::domain::rows::RowBatch;
-use operators::domain::table::{Column, ColumnType, Table};
+use operators::domain::table::{ColumnType, Table};
 
 /// Column that names a version's epoch, where the table has none of its own.
 pub const EPOCH: &str = "epoch";
@@ -63,11 +65,14 @@ pub struct RowSlice {
 /// Where a row is: slice and row.
 type Place = (u32, u32);
 
-/// A row on its way into order: ranks of its first two keys, which decide almost every comparison.
+/// A row on its way into order.
 struct Ranked {
+    /// The second key in few bytes; see [`SecondKey`].
+    second: u128,
+    /// Rank of the first key.
     first: u32,
-    second: u64,
-    epoch: i64,
+    /// Rank of the epoch.
+    epoch: u32,
     place: Place,
 }
 
@@ -88,140 +93,251 @@ fn key_order(table: &Table, left: (&RowBatch, usize), right: (&RowBatch, usize))
     Ordering::Equal
 }
 
+/// Bytes of a text that fit beside its length.
+const SECOND_BYTES: usize = 15;
+
+/// How a table's second key becomes a number of the same order.
+struct SecondKey {
+    is_text: bool,
+    /// Ids of one kind begin alike; what they begin with says nothing about their order.
+    prefix: usize,
+    /// Whether equal numbers mean equal keys.
+    is_exact: bool,
+}
+
+impl SecondKey {
+    fn of(table: &Table, slices: &[RowSlice]) -> Self {
+        let is_text = table.stored().nth(1).is_some_and(|column| column.column_type == ColumnType::Text);
+        if !is_text {
+            return SecondKey { is_text, prefix: 0, is_exact: table.keys() <= 2 };
+        }
+        let (mut common, mut length): (Option<&[u8]>, usize) = (None, 0);
+        for text in rows(slices).filter_map(|(batch, row)| batch.text(row, 1)) {
+            length = length.max(text.len());
+            let own = common.unwrap_or(text);
+            let same = if text.starts_with(own) {
+                own.len()
+            } else {
+                own.iter().zip(text).take_while(|(left, right)| left == right).count()
+            };
+            common = Some(&own[..same]);
+        }
+        let prefix = common.map_or(0, <[u8]>::len);
+        SecondKey { is_text, prefix, is_exact: table.keys() <= 2 && length - prefix <= SECOND_BYTES }
+    }
+
+    /// The number. Nulls come before all else, like the empty text; only tables with more keys have them.
+    fn number(&self, batch: &RowBatch, row: usize) -> u128 {
+        if !self.is_text {
+            return batch.bits(row, 1).map_or(0, |bits| u128::from(bits ^ (1 << 63)));
+        }
+        let text = batch.text(row, 1).and_then(|text| text.get(self.prefix..)).unwrap_or_default();
+        let mut bytes = [0; 16];
+        let length = text.len().min(SECOND_BYTES);
+        bytes[..length].copy_from_slice(&text[..length]);
+        // Behind the bytes, so that a text comes before those that go on with zeros.
+        bytes[SECOND_BYTES] = length as u8;
+        u128::from_be_bytes(bytes)
+    }
+}
+
+fn rows(slices: &[RowSlice]) -> impl Iterator<Item = (&RowBatch, usize)> {
+    slices.iter().flat_map(|slice| slice.range.clone().map(move |row| (slice.rows.as_ref(), row)))
+}
+
 /// The rows in order of their keys, then epochs.
 fn sorted(table: &Table, slices: &[RowSlice]) -> Vec<Place> {
-    let second_is_text = table.columns.get(1).is_some_and(|column| column.column_type == ColumnType::Text);
-    let rows = || slices.iter().flat_map(|slice| slice.range.clone().map(move |row| (slice.rows.as_ref(), row)));
-    let mut firsts: BTreeMap<Option<&[u8]>, u32> = rows().map(|(batch, row)| (batch.text(row, 0), 0)).collect();
-    for (rank, own) in firsts.values_mut().enumerate() {
-        *own = rank as u32;
-    }
-    // Ids of one kind begin alike; what they begin with says nothing about their order.
-    let prefix = if second_is_text { common_prefix(rows().filter_map(|(batch, row)| batch.text(row, 1))) } else { 0 };
-    let second = |batch: &RowBatch, row: usize| {
-        if second_is_text {
-            let mut bytes = [0; 8];
-            let text = batch.text(row, 1).and_then(|text| text.get(prefix..)).unwrap_or_default();
-            let length = text.len().min(8);
-            bytes[..length].copy_from_slice(&text[..length]);
-            u64::from_be_bytes(bytes)
-        } else {
-            batch.bits(row, 1).map_or(0, |bits| bits ^ (1 << 63))
-        }
-    };
+    // The first key is a dealer: few names, on many rows. Null comes first.
+    let mut names = Names::default();
+    let mut epochs: Vec<i64> = Vec::new();
     let mut ranked: Vec<Ranked> = Vec::with_capacity(slices.iter().map(|slice| slice.range.len()).sum());
-    let mut last: Option<(&[u8], u32)> = None;
+    let second = SecondKey::of(table, slices);
     for (number, slice) in slices.iter().enumerate() {
         for row in slice.range.clone() {
-            let name = slice.rows.text(row, 0);
-            let first = match (last, name) {
-                (Some((last_name, rank)), Some(name)) if last_name == name => rank,
-                _ => firsts.get(&name).copied().unwrap_or(0),
-            };
-            last = name.map(|name| (name, first));
-            ranked.push(Ranked {
-                first,
-                second: second(&slice.rows, row),
-                epoch: slice.rows.epoch(row),
-                place: (number as u32, row as u32),
-            });
+            let first = slice.rows.text(row, 0).map_or(0, |name| names.number(hash_text(name), name) + 1);
+            let epoch = slice.rows.epoch(row);
+            if epochs.last() != Some(&epoch) {
+                epochs.push(epoch);
+            }
+            let epoch = epochs.len() as u32 - 1;
+            let place = (number as u32, row as u32);
+            ranked.push(Ranked { second: second.number(&slice.rows, row), first, epoch, place });
         }
+    }
+    let name_ranks = ranks(names.len(), |left, right| names.name(left).cmp(names.name(right)));
+    let epoch_ranks = ranks(epochs.len(), |left, right| epochs[left as usize].cmp(&epochs[right as usize]));
+    for row in &mut ranked {
+        row.first = row.first.checked_sub(1).map_or(0, |name| name_ranks[name as usize] + 1);
+        row.epoch = epoch_ranks[row.epoch as usize];
     }
     let row_at = |place: Place| (slices[place.0 as usize].rows.as_ref(), place.1 as usize);
     ranked.sort_unstable_by(|left, right| {
         (left.first, left.second)
             .cmp(&(right.first, right.second))
-            .then_with(|| key_order(table, row_at(left.place), row_at(right.place)))
+            .then_with(|| {
+                if second.is_exact {
+                    Ordering::Equal
+                } else {
+                    key_order(table, row_at(left.place), row_at(right.place))
+                }
+            })
             .then_with(|| left.epoch.cmp(&right.epoch))
     });
     ranked.into_iter().map(|ranked| ranked.place).collect()
 }
 
-fn common_prefix<'a>(mut texts: impl Iterator<Item = &'a [u8]>) -> usize {
-    let Some(first) = texts.next() else { return 0 };
-    let mut length = first.len();
-    for text in texts {
-        let same = first[..length].iter().zip(text).take_while(|(left, right)| left == right).count();
-        length = same;
-        if length == 0 {
-            break;
-        }
+/// The rank of each number below `count`; equal ones share theirs.
+fn ranks(count: usize, compare: impl Fn(u32, u32) -> Ordering) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..count as u32).collect();
+    order.sort_unstable_by(|left, right| compare(*left, *right));
+    let mut ranks = vec![0; count];
+    let mut rank = 0;
+    for (at, number) in order.iter().enumerate() {
+        rank += u32::from(at > 0 && compare(order[at - 1], *number) != Ordering::Equal);
+        ranks[*number as usize] = rank;
     }
-    length
+    ranks
 }
+
+/// Rows whose cells are copied together, so that they are read from memory once and not once a column.
+const BLOCK_ROWS: usize = 256;
 
 /// All rows of the slices as one batch of a table's stored schema, ordered by key, then epoch.
 ///
 /// # Errors
-/// If the columns do not fit the schema, which would be a fault of ours.
+/// If the columns do not fit the schema, which the declaration rules out.
 pub fn record_batch(table: &Table, schema: &SchemaRef, slices: &[RowSlice]) -> Result<RecordBatch, ArrowError> {
     let order = sorted(table, slices);
-    let mut columns: Vec<ArrayRef> =
-        table.stored().enumerate().map(|(index, column)| column_array(column, index, slices, &order)).collect();
-    let epochs = || order.iter().map(|(slice, row)| slices[*slice as usize].rows.epoch(*row as usize));
-    if !has_own_epoch(table) {
-        let mut builder = Int64Builder::with_capacity(order.len());
-        epochs().for_each(|epoch| builder.append_value(epoch));
-        columns.push(Arc::new(builder.finish()));
-    }
-    let mut changes = StringBuilder::with_capacity(order.len(), order.len() * 6);
-    for (slice, row) in &order {
-        changes.append_value(slices[*slice as usize].rows.change(*row as usize).name());
-    }
-    columns.push(Arc::new(changes.finish()));
+    let mut columns: Vec<ColumnBuilder> =
+        table.stored().map(|column| ColumnBuilder::new(column.column_type, order.len())).collect();
+    let mut epochs = Int64Builder::with_capacity(order.len());
+    let mut changes = TextBuilder::with_capacity(order.len(), 6);
     let mut changed_at = TimestampMillisecondBuilder::with_capacity(order.len()).with_timezone("UTC");
-    epochs().for_each(|epoch| changed_at.append_value(epoch));
-    columns.push(Arc::new(changed_at.finish()));
-    RecordBatch::try_new(Arc::clone(schema), columns)
+    for block in order.chunks(BLOCK_ROWS) {
+        for (index, column) in columns.iter_mut().enumerate() {
+            column
+                .append(index, block.iter().map(|(slice, row)| (slices[*slice as usize].rows.as_ref(), *row as usize)));
+        }
+        for (slice, row) in block {
+            let (rows, row) = (&slices[*slice as usize].rows, *row as usize);
+            epochs.append_value(rows.epoch(row));
+            changes.append(Some(rows.change(row).name().as_bytes()));
+            changed_at.append_value(rows.epoch(row));
+        }
+    }
+    let mut arrays = columns.into_iter().map(ColumnBuilder::finish).collect::<Result<Vec<_>, _>>()?;
+    if !has_own_epoch(table) {
+        arrays.push(Arc::new(epochs.finish()));
+    }
+    arrays.push(Arc::new(changes.finish()?));
+    arrays.push(Arc::new(changed_at.finish()));
+    RecordBatch::try_new(Arc::clone(schema), arrays)
 }
 
-fn column_array(column: &Column, index: usize, slices: &[RowSlice], order: &[Place]) -> ArrayRef {
-    let bits = || order.iter().map(|(slice, row)| slices[*slice as usize].rows.bits(*row as usize, index));
-    let texts = || order.iter().map(|(slice, row)| slices[*slice as usize].rows.text(*row as usize, index));
-    match column.column_type {
-        ColumnType::Text => {
-            let mut builder = StringBuilder::with_capacity(order.len(), order.len() * 12);
-            for text in texts() {
-                // Texts were checked when they were parsed.
-                builder.append_option(text.map(|text| std::str::from_utf8(text).unwrap_or_default()));
+/// Texts that are checked once, when all are there.
+struct TextBuilder {
+    bytes: Vec<u8>,
+    offsets: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl TextBuilder {
+    fn with_capacity(rows: usize, text_bytes: usize) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        TextBuilder { bytes: Vec::with_capacity(rows * text_bytes), offsets, nulls: NullBufferBuilder::new(rows) }
+    }
+
+    fn append(&mut self, text: Option<&[u8]>) {
+        self.bytes.extend_from_slice(text.unwrap_or_default());
+        // The sink cuts files far below two gigabytes of text; if one were larger, `parts` would refuse it.
+        self.offsets.push(self.bytes.len() as i32);
+        self.nulls.append(text.is_some());
+    }
+
+    fn parts(mut self) -> Result<(OffsetBuffer<i32>, Buffer, Option<NullBuffer>), ArrowError> {
+        if self.bytes.len() > i32::MAX as usize {
+            return Err(ArrowError::OffsetOverflowError(self.bytes.len()));
+        }
+        Ok((OffsetBuffer::new(self.offsets.into()), Buffer::from_vec(self.bytes), self.nulls.finish()))
+    }
+
+    fn finish(self) -> Result<StringArray, ArrowError> {
+        let (offsets, bytes, nulls) = self.parts()?;
+        StringArray::try_new(offsets, bytes, nulls)
+    }
+}
+
+/// A column being filled.
+enum ColumnBuilder {
+    Text(TextBuilder),
+    Bytes(TextBuilder),
+    Word(TextBuilder, &'static [&'static str]),
+    Integer(Int64Builder),
+    Double(Float64Builder),
+    Boolean(BooleanBuilder),
+    Date(Date32Builder),
+    Timestamp(TimestampMillisecondBuilder),
+}
+
+impl ColumnBuilder {
+    fn new(column_type: ColumnType, rows: usize) -> Self {
+        match column_type {
+            ColumnType::Text => ColumnBuilder::Text(TextBuilder::with_capacity(rows, 12)),
+            ColumnType::Bytes => ColumnBuilder::Bytes(TextBuilder::with_capacity(rows, 256)),
+            ColumnType::Word(words) => ColumnBuilder::Word(TextBuilder::with_capacity(rows, 10), words),
+            ColumnType::Integer => ColumnBuilder::Integer(Int64Builder::with_capacity(rows)),
+            ColumnType::Double => ColumnBuilder::Double(Float64Builder::with_capacity(rows)),
+            ColumnType::Boolean => ColumnBuilder::Boolean(BooleanBuilder::with_capacity(rows)),
+            ColumnType::Date => ColumnBuilder::Date(Date32Builder::with_capacity(rows)),
+            ColumnType::Timestamp => {
+                ColumnBuilder::Timestamp(TimestampMillisecondBuilder::with_capacity(rows).with_timezone("UTC"))
             }
-            Arc::new(builder.finish())
         }
-        ColumnType::Word(words) => {
-            let mut builder = StringBuilder::with_capacity(order.len(), order.len() * 10);
-            bits().for_each(|bits| builder.append_option(bits.and_then(|code| words.get(code as usize))));
-            Arc::new(builder.finish())
+    }
+
+    fn append<'a>(&mut self, index: usize, rows: impl Iterator<Item = (&'a RowBatch, usize)>) {
+        match self {
+            ColumnBuilder::Text(builder) | ColumnBuilder::Bytes(builder) => {
+                rows.for_each(|(batch, row)| builder.append(batch.text(row, index)));
+            }
+            ColumnBuilder::Word(builder, words) => rows.for_each(|(batch, row)| {
+                let word = batch.bits(row, index).and_then(|code| words.get(code as usize));
+                builder.append(word.map(|word| word.as_bytes()));
+            }),
+            ColumnBuilder::Integer(builder) => {
+                rows.for_each(|(batch, row)| builder.append_option(batch.bits(row, index).map(|bits| bits as i64)));
+            }
+            ColumnBuilder::Double(builder) => {
+                rows.for_each(|(batch, row)| builder.append_option(batch.bits(row, index).map(f64::from_bits)));
+            }
+            ColumnBuilder::Boolean(builder) => {
+                rows.for_each(|(batch, row)| builder.append_option(batch.bits(row, index).map(|bits| bits != 0)));
+            }
+            ColumnBuilder::Date(builder) => {
+                rows.for_each(|(batch, row)| {
+                    builder.append_option(batch.bits(row, index).map(|bits| bits as i64 as i32));
+                });
+            }
+            ColumnBuilder::Timestamp(builder) => {
+                rows.for_each(|(batch, row)| builder.append_option(batch.bits(row, index).map(|bits| bits as i64)));
+            }
         }
-        ColumnType::Integer => {
-            let mut builder = Int64Builder::with_capacity(order.len());
-            bits().for_each(|bits| builder.append_option(bits.map(|bits| bits as i64)));
-            Arc::new(builder.finish())
-        }
-        ColumnType::Double => {
-            let mut builder = Float64Builder::with_capacity(order.len());
-            bits().for_each(|bits| builder.append_option(bits.map(f64::from_bits)));
-            Arc::new(builder.finish())
-        }
-        ColumnType::Boolean => {
-            let mut builder = BooleanBuilder::with_capacity(order.len());
-            bits().for_each(|bits| builder.append_option(bits.map(|bits| bits != 0)));
-            Arc::new(builder.finish())
-        }
-        ColumnType::Date => {
-            let mut builder = Date32Builder::with_capacity(order.len());
-            bits().for_each(|bits| builder.append_option(bits.map(|bits| bits as i64 as i32)));
-            Arc::new(builder.finish())
-        }
-        ColumnType::Timestamp => {
-            let mut builder = TimestampMillisecondBuilder::with_capacity(order.len()).with_timezone("UTC");
-            bits().for_each(|bits| builder.append_option(bits.map(|bits| bits as i64)));
-            Arc::new(builder.finish())
-        }
-        ColumnType::Bytes => {
-            let mut builder = BinaryBuilder::new();
-            texts().for_each(|text| builder.append_option(text));
-            Arc::new(builder.finish())
-        }
+    }
+
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
+        Ok(match self {
+            ColumnBuilder::Text(builder) | ColumnBuilder::Word(builder, _) => Arc::new(builder.finish()?),
+            ColumnBuilder::Bytes(builder) => {
+                let (offsets, bytes, nulls) = builder.parts()?;
+                Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?)
+            }
+            ColumnBuilder::Integer(mut builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Double(mut builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Boolean(mut builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Date(mut builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Timestamp(mut builder) => Arc::new(builder.finish()),
+        })
     }
 }
 

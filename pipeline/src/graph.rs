@@ -17,9 +17,10 @@ use connectors::parquet::HistoryStore;
 use connectors::topics::{JsonLinesSink, TopicNumber};
 use operators::dataflow::daily_kpis::{KpiBatch, daily_kpis};
 use operators::dataflow::driver::{Epoch, drive};
-use operators::dataflow::entities::{EntityMachine, EntityOutput, EntitySettings, EpochCounts, RepKey};
+use operators::dataflow::entities::{EntityMachine, EntityOutput, EntitySettings, EpochCounts};
 use operators::dataflow::entity_rows::RepAttributes;
 use operators::dataflow::letters::DeadLetter;
+use operators::dataflow::rep_names::{RepKey, RepNames};
 use operators::dataflow::reps::reps;
 use operators::dataflow::statistics::Statistics;
 use operators::domain::rows::{Cell, RowBatch, RowChange};
@@ -62,7 +63,8 @@ pub fn build(
 ) -> Handle<Epoch> {
     let finished = Handle::new();
     let batches = replay_source(scope, input, finished.clone());
-    let machine = EntityMachine::new(settings, Rc::clone(statistics));
+    let rep_names = RepNames::new(scope.index() as u32);
+    let machine = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
     let parts = unpack(drive(batches, "entities", machine));
     let with_rows = outputs.is_some();
     let kpi_rows = daily_kpis(parts.kpis, with_rows, Rc::clone(statistics));
@@ -70,7 +72,7 @@ pub fn build(
         kpi_rows.probe_with(&finished);
         return finished;
     };
-    let rep_rows = reps(parts.reps, parts.active_deals);
+    let rep_rows = reps(parts.reps, parts.active_deals, rep_names);
     let epoch_rows = epoch_rows(parts.epochs);
     let rows = scope.concatenate([parts.rows, kpi_rows, rep_rows, epoch_rows]);
     let rows = count_live_rows(rows, Rc::clone(statistics));

@@ -18,6 +18,7 @@ use ::parquet::errors::ParquetError;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::types::SchemaDescriptor;
+use arrow::array::Array;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
@@ -29,6 +30,8 @@ use crate::parquet::HistoryStore;
 const CREATED_BY: &str = "dealerflow";
 /// The fastest level: as quick as no compression at all, since fewer bytes are written, and a third of the size.
 const ZSTD_LEVEL: i32 = 1;
+/// A column smaller than this is not compressed: setting up the compressor would cost more than all else.
+const COMPRESSED_BYTES_MIN: usize = 2 << 10;
 /// Rows handed to a column's encoder at once.
 const WRITE_BATCH_ROWS: usize = 8 << 10;
 
@@ -110,7 +113,7 @@ fn encode(
         return Err(ParquetError::General("the batches of one file have different schemas".to_owned()));
     }
     let descriptor = ArrowSchemaConverter::new().convert(schema)?;
-    let properties = Arc::new(properties(schema, &descriptor, hints)?);
+    let properties = Arc::new(properties(schema, &descriptor, batches, hints)?);
     let mut file = SerializedFileWriter::new(buffer, descriptor.root_schema_ptr(), properties)?;
     let writers = ArrowRowGroupWriterFactory::new(&file, Arc::clone(schema)).create_column_writers(0)?;
     let mut writers = writers.into_iter();
@@ -139,6 +142,7 @@ fn encode(
 fn properties(
     schema: &Schema,
     descriptor: &SchemaDescriptor,
+    batches: &[RecordBatch],
     hints: &ColumnHints,
 ) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
@@ -151,8 +155,13 @@ fn properties(
         .set_offset_index_disabled(true)
         .set_bloom_filter_enabled(false);
     for column in descriptor.columns() {
-        let named_in = |names: &[String]| column.path().parts().first().is_some_and(|root| names.contains(root));
-        if named_in(&hints.dictionary) {
+        let root = column.path().parts().first();
+        let named_in = |names: &[String]| root.is_some_and(|root| names.contains(root));
+        let (values, bytes) = root.map_or((0, 0), |root| size_of_column(batches, root));
+        if bytes < COMPRESSED_BYTES_MIN {
+            builder = builder.set_column_compression(column.path().clone(), Compression::UNCOMPRESSED);
+        }
+        if named_in(&hints.dictionary) && values > 0 {
             builder = builder.set_column_dictionary_enabled(column.path().clone(), true);
         }
         if named_in(&hints.statistics) {
@@ -163,6 +172,14 @@ fn properties(
     // Arrow's own types (time zones, dictionaries) are stored beside Parquet's, so that readers get them back.
     add_encoded_arrow_schema_to_metadata(schema, &mut properties);
     Ok(properties)
+}
+
+/// Values of a column that are not null, and about how many bytes they take.
+fn size_of_column(batches: &[RecordBatch], name: &str) -> (usize, usize) {
+    let arrays = || batches.iter().filter_map(|batch| batch.column_by_name(name));
+    let values: usize = arrays().map(|array| array.len() - array.null_count()).sum();
+    let bytes: usize = arrays().map(|array| array.to_data().get_slice_memory_size().unwrap_or(usize::MAX)).sum();
+    (values, if values == 0 { 0 } else { bytes })
 }
 
 #[cfg(test)]
@@ -240,7 +257,7 @@ mod tests {
                 ["stage", "parts"].contains(&root.as_str()),
                 "{root}"
             );
-            assert!(matches!(column.compression(), Compression::ZSTD(_)));
+            assert!(matches!(column.compression(), Compression::ZSTD(_)), "{root}");
         }
     }
 

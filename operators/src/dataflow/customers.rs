@@ -6,7 +6,7 @@
 //! Counts follow each change. The greatest `updated_at` of the members is kept; only when its holder leaves is the list walked.
 
 use crate::domain::entity::{EntityKind, customer};
-use crate::domain::merge::EntityStore;
+use crate::domain::entity_store::EntityStore;
 use crate::domain::rows::{Cell, RowBatch, RowChange};
 
 const NONE: u32 = u32::MAX;
@@ -39,10 +39,19 @@ struct RollUp {
     stale: bool,
     dirty: bool,
     shown: bool,
+    /// Whether the customer had an event of its own.
+    engaged: bool,
 }
 
-const EMPTY: RollUp =
-    RollUp { counts: [0; 2], heads: [NONE; 2], last_seen_at: i64::MIN, stale: false, dirty: false, shown: false };
+const EMPTY: RollUp = RollUp {
+    counts: [0; 2],
+    heads: [NONE; 2],
+    last_seen_at: i64::MIN,
+    stale: false,
+    dirty: false,
+    shown: false,
+    engaged: false,
+};
 
 /// Roll-ups by the place of the customer in the store.
 #[derive(Debug, Default)]
@@ -61,8 +70,20 @@ impl Customers {
         &mut self.roll_ups[customer as usize]
     }
 
-    /// Says that the customer's row may have changed.
-    pub fn touch(&mut self, customer: u32) {
+    /// Reads what [`Customers::set`] will read, so that a batch of them waits for memory once. The value says nothing.
+    #[inline]
+    pub fn warm(&self, member: Member, place: u32) -> u64 {
+        let customer = self.links[member as usize].get(place as usize).map_or(NONE, |link| link.customer);
+        self.roll_ups.get(customer as usize).map_or(0, |roll_up| roll_up.last_seen_at as u64)
+    }
+
+    /// Says that the customer had an event of its own.
+    pub fn engage(&mut self, customer: u32) {
+        self.roll_up(customer).engaged = true;
+        self.touch(customer);
+    }
+
+    fn touch(&mut self, customer: u32) {
         let roll_up = self.roll_up(customer);
         if !roll_up.dirty {
             roll_up.dirty = true;
@@ -153,22 +174,23 @@ impl Customers {
                 self.refresh(customer);
             }
             let kind = EntityKind::Customer;
-            let engaged = store.is_alive(kind, customer);
             let roll_up = &mut self.roll_ups[customer as usize];
+            let engaged = roll_up.engaged && store.entity(kind, customer).is_alive();
             roll_up.dirty = false;
             let exists = engaged || roll_up.counts != [0; 2];
             let shown = std::mem::replace(&mut roll_up.shown, exists);
             self.shown = self.shown + u64::from(exists) - u64::from(shown);
             if let Some(rows) = rows.as_deref_mut().filter(|_| exists || shown) {
                 rows.start(epoch, if exists { RowChange::Upsert } else { RowChange::Delete });
-                rows.cell(Cell::Text(store.dealer_name(store.dealer_of(kind, customer))));
-                store.with_key(kind, customer, |key| rows.cell(Cell::Text(key)));
+                let entity = store.entity(kind, customer);
+                rows.cell(Cell::Text(store.dealer_name(entity.dealer())));
+                entity.with_key(|key| rows.cell(Cell::Text(key)));
                 if exists {
-                    let own = if engaged { store.touched_at(kind, customer) } else { i64::MIN };
+                    let own = if engaged { entity.touched_at() } else { i64::MIN };
                     rows.cell(Cell::Integer(i64::from(roll_up.counts[0])));
                     rows.cell(Cell::Integer(i64::from(roll_up.counts[1])));
                     rows.cell(Cell::Integer(roll_up.last_seen_at.max(own)));
-                    let engagement = store.bits(kind, customer, customer::ENGAGEMENT);
+                    let engagement = entity.bits(customer::ENGAGEMENT);
                     rows.cell(engagement.map_or(Cell::Null, |bits| Cell::Double(f64::from_bits(bits))));
                 }
                 rows.finish();

@@ -37,7 +37,6 @@ pub trait Machine: 'static {
 struct Position {
     epoch: i64,
     time_ms: i64,
-    sequence: u64,
     batch: u32,
     index: u32,
 }
@@ -51,12 +50,22 @@ pub struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// Accepted events in content order, with the batch that holds their texts.
-    pub fn events(&self) -> impl Iterator<Item = (&EventBatch, &Event)> {
-        self.events.iter().map(|position| {
-            let batch = &self.batches[position.batch as usize];
-            (batch, &batch.events[position.index as usize])
-        })
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// An event by its number in content order, with the batch that holds its texts.
+    #[inline]
+    pub fn event(&self, index: usize) -> (&EventBatch, &Event) {
+        let position = self.events[index];
+        let batch = &self.batches[position.batch as usize];
+        (batch, &batch.events[position.index as usize])
     }
 
     /// Rejected records in the order of their places.
@@ -84,14 +93,12 @@ impl Pending {
         self.events.extend(batch.events.iter().enumerate().map(|(index, event)| Position {
             epoch: event.epoch,
             time_ms: event.time_ms,
-            sequence: event.sequence,
             batch: number,
             index: index as u32,
         }));
         self.rejected.extend(batch.rejected.iter().enumerate().map(|(index, rejected)| Position {
             epoch: rejected.epoch,
             time_ms: 0,
-            sequence: 0,
             batch: number,
             index: index as u32,
         }));
@@ -100,12 +107,12 @@ impl Pending {
 
     /// Content order; between copies of one event the bytes decide, and between equal bytes the place.
     fn compare(&self, left: &Position, right: &Position) -> Ordering {
-        (left.epoch, left.time_ms, left.sequence).cmp(&(right.epoch, right.time_ms, right.sequence)).then_with(|| {
+        (left.epoch, left.time_ms).cmp(&(right.epoch, right.time_ms)).then_with(|| {
             let (left_batch, right_batch) = (&self.batches[left.batch as usize], &self.batches[right.batch as usize]);
             let (left, right) = (&left_batch.events[left.index as usize], &right_batch.events[right.index as usize]);
-            left_batch
-                .text(left.id)
-                .cmp(right_batch.text(right.id))
+            left.sequence
+                .cmp(&right.sequence)
+                .then_with(|| left_batch.text(left.id).cmp(right_batch.text(right.id)))
                 .then_with(|| left_batch.text(left.source).cmp(right_batch.text(right.source)))
                 .then_with(|| left_batch.text(left.dealer).cmp(right_batch.text(right.dealer)))
                 .then_with(|| left_batch.text(left.record).cmp(right_batch.text(right.record)))

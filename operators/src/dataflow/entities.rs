@@ -10,7 +10,10 @@
 //! event touches it has left by then.
 
 use std::cell::RefCell;
+use std::hint::black_box;
 use std::rc::Rc;
+
+use smallvec::SmallVec;
 
 use super::customers::{Customers, Member};
 use super::daily_kpis::{KpiBatch, KpiChange, Measure};
@@ -19,21 +22,20 @@ use super::entity_rows::{RepAttributes, write_row};
 use super::expiry::Expiry;
 use super::facts::Facts;
 use super::letters::DeadLetter;
+use super::rep_names::{RepKey, RepNames};
 use super::sources::Sources;
 use super::statistics::Statistics;
 use crate::domain::batch::{Event, EventBatch, Value};
 use crate::domain::duplicates::{Duplicates, Sighting};
 use crate::domain::entity::{EntityKind, PHASE_FRONTLINE, deal, dealer, lead, vehicle};
+use crate::domain::entity_store::{EntityStore, EntityView, UNTAGGED};
 use crate::domain::event::{Effect, EventSpec, EventType};
 use crate::domain::hash::hash_within;
-use crate::domain::merge::{Change, EntityStore, Incoming, Mark, SlotValue};
+use crate::domain::merge::{Change, Incoming, Mark, SlotValue};
 use crate::domain::rejection::ReasonCode;
 use crate::domain::rows::{RowBatch, RowChange};
 use crate::domain::tables::TableId;
 use crate::domain::zone::Zone;
-
-/// Key of a rep: dealer and rep id.
-pub type RepKey = (Vec<u8>, Vec<u8>);
 
 /// Bounds in event time.
 #[derive(Clone, Copy, Debug)]
@@ -82,12 +84,14 @@ struct Touched {
     kind: EntityKind,
     place: u32,
     changed: bool,
+    /// The slots that were written, a bit each.
+    slots: u32,
     /// Whether a row of it stood there before.
     shown: bool,
     facts: Facts,
     /// The rep of a deal that was active.
-    rep: Option<Vec<u8>>,
-    attributes: Option<Box<RepAttributes>>,
+    rep: Option<RepKey>,
+    attributes: Option<RepAttributes>,
 }
 
 struct DealerState {
@@ -95,7 +99,21 @@ struct DealerState {
     zone_name: Vec<u8>,
 }
 
-const UNTOUCHED: u32 = u32::MAX;
+/// An accepted event whose entity was looked up.
+#[derive(Clone, Copy, Debug)]
+struct Accepted {
+    index: usize,
+    dealer: u32,
+    /// Where its entity was found.
+    place: Option<u32>,
+}
+
+/// Events that take each step together. The lookups of a block do not wait for one another, so that their cache misses overlap, and
+/// what they find is still in the cache when it is merged.
+const BLOCK_EVENTS: usize = 128;
+
+/// Slots that one event sets, at most.
+type Values<'a> = SmallVec<[(u8, SlotValue<'a>); 24]>;
 
 /// The machine.
 pub struct EntityMachine {
@@ -106,8 +124,10 @@ pub struct EntityMachine {
     sources: Sources,
     customers: Customers,
     expiry: Expiry,
+    rep_names: RepNames,
+    /// In the order of their first touch; an entity's tag is its index here while it stands in the list.
     touched: Vec<Touched>,
-    touched_at: [Vec<u32>; 6],
+    block: Vec<Accepted>,
     rows: Vec<RowBatch>,
     fired_until_ms: i64,
     statistics: Rc<RefCell<Statistics>>,
@@ -115,7 +135,7 @@ pub struct EntityMachine {
 
 impl EntityMachine {
     /// A machine without entities. Its counts appear in `statistics`.
-    pub fn new(settings: EntitySettings, statistics: Rc<RefCell<Statistics>>) -> Self {
+    pub fn new(settings: EntitySettings, rep_names: RepNames, statistics: Rc<RefCell<Statistics>>) -> Self {
         EntityMachine {
             settings,
             store: EntityStore::default(),
@@ -124,8 +144,9 @@ impl EntityMachine {
             sources: Sources::default(),
             customers: Customers::default(),
             expiry: Expiry::default(),
+            rep_names,
             touched: Vec::new(),
-            touched_at: Default::default(),
+            block: Vec::new(),
             rows: TableId::ALL.map(|table| RowBatch::new(table.width())).into(),
             fired_until_ms: i64::MIN,
             statistics,
@@ -149,14 +170,55 @@ impl EntityMachine {
         }
     }
 
-    fn event(
+    /// Applies the events of an epoch, a block at a time.
+    fn apply(&mut self, epoch: i64, inputs: &Inputs<'_>, counts: &mut EpochCounts, output: &mut EntityOutput) {
+        let mut block = std::mem::take(&mut self.block);
+        for start in (0..inputs.len()).step_by(BLOCK_EVENTS) {
+            let indexes = start..inputs.len().min(start + BLOCK_EVENTS);
+            black_box(indexes.clone().fold(0, |sum, index| sum ^ self.duplicates.warm(inputs.event(index).1.identity)));
+            for index in indexes {
+                let (batch, event) = inputs.event(index);
+                if let Some(dealer) = self.accept(epoch, batch, event, counts, output) {
+                    block.push(Accepted { index, dealer, place: None });
+                }
+            }
+            self.look_up(inputs, &mut block);
+            for accepted in block.drain(..) {
+                let (batch, event) = inputs.event(accepted.index);
+                self.event(epoch, batch, event, &accepted, output);
+            }
+        }
+        self.block = block;
+    }
+
+    /// Finds the entities of a block of events, and brings what the events will change into the cache.
+    fn look_up(&self, inputs: &Inputs<'_>, block: &mut [Accepted]) {
+        for accepted in &mut *block {
+            let event = inputs.event(accepted.index).1;
+            if let Some(kind) = event.event_type.event_type().spec().entity {
+                accepted.place = self.store.guess(kind, event.entity_hash);
+            }
+        }
+        let kind_of = |accepted: &Accepted| inputs.event(accepted.index).1.event_type.event_type().spec().entity;
+        let guesses = || block.iter().filter_map(|accepted| Some((kind_of(accepted)?, accepted.place?)));
+        black_box(guesses().fold(0, |sum, (kind, place)| sum ^ self.store.warm(kind, place)));
+        black_box(guesses().fold(0, |sum, (kind, place)| sum ^ self.store.warm_key(kind, place)));
+        for accepted in block {
+            let (batch, event) = inputs.event(accepted.index);
+            let Some((kind, _)) = event.event_type.event_type().spec().entity.zip(accepted.place) else { continue };
+            accepted.place = self.store.find(kind, accepted.dealer, event.entity_hash, batch.text(event.entity));
+        }
+    }
+
+    /// Counts an event and tells its dealer, if it is new and of a known type.
+    fn accept(
         &mut self,
         epoch: i64,
         batch: &EventBatch,
         event: &Event,
         counts: &mut EpochCounts,
         output: &mut EntityOutput,
-    ) {
+    ) -> Option<u32> {
         let dealer = self.dealer(event.dealer_hash, batch.text(event.dealer), &mut output.kpis);
         let source = self.sources.count(Some(dealer), event.place.topic);
         source.records += 1;
@@ -165,7 +227,7 @@ impl EntityMachine {
             Sighting::Duplicate => {
                 source.duplicates += 1;
                 self.statistics.borrow_mut().duplicates += 1;
-                return;
+                return None;
             }
             Sighting::Reused => {
                 source.rejected += 1;
@@ -184,24 +246,25 @@ impl EntityMachine {
                     payload_bytes,
                 };
                 self.letter(output, letter);
-                return;
+                return None;
             }
         }
         source.accepted += 1;
         counts.events += 1;
-        let late = event.time_ms < self.fired_until_ms;
-        source.late += u64::from(late);
-        let event_type = event.event_type.event_type();
-        let unknown = event_type == EventType::Unknown;
-        source.unknown += u64::from(unknown);
-        if unknown {
+        source.late += u64::from(event.time_ms < self.fired_until_ms);
+        if event.event_type.event_type() == EventType::Unknown {
+            source.unknown += 1;
             self.statistics.borrow_mut().unknown += 1;
-            return;
+            return None;
         }
+        Some(dealer)
+    }
+
+    fn event(&mut self, epoch: i64, batch: &EventBatch, event: &Event, accepted: &Accepted, output: &mut EntityOutput) {
+        let event_type = event.event_type.event_type();
         let spec = event_type.spec();
         let Some(kind) = spec.entity else { return };
-        let mut values = [(0, SlotValue::Null); 24];
-        let (count, mark) = slot_values(spec, event_type, batch, event, &mut values);
+        let (values, mark) = slot_values(spec, event_type, batch, event);
         let change = Change {
             incoming: Incoming {
                 time_ms: event.time_ms,
@@ -211,9 +274,12 @@ impl EntityMachine {
             },
             effect: spec.effect,
             mark,
-            values: &values[..count],
+            values: &values,
         };
-        self.merge(epoch, kind, (dealer, event.entity_hash, batch.text(event.entity)), &change, &mut output.kpis);
+        let key = (accepted.dealer, event.entity_hash, batch.text(event.entity));
+        // An earlier event of the block may have made the entity.
+        let place = accepted.place.or_else(|| self.store.find(kind, key.0, key.1, key.2));
+        self.merge(epoch, kind, place, key, &change, &mut output.kpis);
         if event_type == EventType::CustomerEngagementDetected {
             // It sets its lead's engagement if it names one.
             let named =
@@ -222,8 +288,9 @@ impl EntityMachine {
                 let lead_id = batch.text(lead_id);
                 let values = [(lead::ENGAGEMENT, SlotValue::Bits(engagement.to_bits()))];
                 let change = Change { values: &values, effect: Effect::Patch, ..change };
-                let key = (dealer, hash_within(event.dealer_hash, lead_id), lead_id);
-                self.merge(epoch, EntityKind::Lead, key, &change, &mut output.kpis);
+                let key = (accepted.dealer, hash_within(event.dealer_hash, lead_id), lead_id);
+                let place = self.store.find(EntityKind::Lead, key.0, key.1, key.2);
+                self.merge(epoch, EntityKind::Lead, place, key, &change, &mut output.kpis);
             }
         }
     }
@@ -233,14 +300,15 @@ impl EntityMachine {
         &mut self,
         epoch: i64,
         kind: EntityKind,
+        place: Option<u32>,
         key: (u32, u64, &[u8]),
         change: &Change<'_>,
         kpis: &mut KpiBatch,
     ) {
         let (dealer, hash, id) = key;
         let expires = matches!(kind, EntityKind::Lead | EntityKind::Deal | EntityKind::Vehicle);
-        let place = if let Some(place) = self.store.find(kind, dealer, hash, id) {
-            let due = self.store.touched_at(kind, place).saturating_add(self.settings.retention_ms);
+        let place = if let Some(place) = place {
+            let due = self.store.entity(kind, place).touched_at().saturating_add(self.settings.retention_ms);
             if expires && due < change.incoming.time_ms { self.restart(epoch, kind, place, key, kpis) } else { place }
         } else {
             let place = self.store.find_or_insert(kind, dealer, hash, id);
@@ -252,9 +320,12 @@ impl EntityMachine {
         let touched = self.touch(kind, place);
         let outcome = self.store.apply(kind, place, change);
         self.touched[touched].changed |= outcome.changed;
-        self.statistics.borrow_mut().ambiguous_order += u64::from(outcome.ambiguous);
+        self.touched[touched].slots |= outcome.slots;
+        if outcome.ambiguous {
+            self.statistics.borrow_mut().ambiguous_order += 1;
+        }
         if kind == EntityKind::Customer && outcome.changed {
-            self.customers.touch(place);
+            self.customers.engage(place);
         }
     }
 
@@ -271,22 +342,31 @@ impl EntityMachine {
         let index = self.touch(kind, place);
         let (shown, old) = (self.touched[index].shown, self.touched[index].facts);
         // What it did earlier in this epoch counts before it leaves.
-        self.count(epoch, kind, dealer, &old, &Facts::of(&self.store, kind, place), kpis);
+        self.count(epoch, kind, dealer, &old, &Facts::of(self.store.entity(kind, place)), kpis);
         let rep = self.touched[index].rep.take();
         self.leave(kind, place);
         // The place that was freed last is given out first, and the calendar still has it.
         let place = self.store.find_or_insert(kind, dealer, hash, id);
         // Its days' counts are frozen, so what follows is compared with nothing.
-        self.touched[index] =
-            Touched { kind, place, changed: true, shown, facts: Facts::default(), rep, attributes: None };
-        self.touched_at[kind as usize][place as usize] = index as u32;
+        self.touched[index] = Touched {
+            kind,
+            place,
+            changed: true,
+            slots: u32::MAX,
+            shown,
+            facts: Facts::default(),
+            rep,
+            attributes: None,
+        };
+        self.store.set_tag(kind, place, index as u32);
         place
     }
 
     /// Takes an entity out of memory and of the views, but not out of its days' counts.
     fn leave(&mut self, kind: EntityKind, place: u32) {
-        self.fired_until_ms =
-            self.fired_until_ms.max(self.store.touched_at(kind, place).saturating_add(self.settings.retention_ms));
+        self.fired_until_ms = self
+            .fired_until_ms
+            .max(self.store.entity(kind, place).touched_at().saturating_add(self.settings.retention_ms));
         match kind {
             EntityKind::Lead => self.customers.set(Member::Lead, place, None, 0),
             EntityKind::Deal => self.customers.set(Member::Deal, place, None, 0),
@@ -297,32 +377,40 @@ impl EntityMachine {
 
     /// The entry of an entity among the touched ones, made from what it is now.
     fn touch(&mut self, kind: EntityKind, place: u32) -> usize {
-        let touched_at = &mut self.touched_at[kind as usize];
-        if touched_at.len() <= place as usize {
-            touched_at.resize(place as usize + 1, UNTOUCHED);
+        let tag = self.store.tag(kind, place);
+        if tag != UNTAGGED {
+            return tag as usize;
         }
-        if touched_at[place as usize] != UNTOUCHED {
-            return touched_at[place as usize] as usize;
-        }
-        touched_at[place as usize] = self.touched.len() as u32;
-        let facts = Facts::of(&self.store, kind, place);
+        let index = self.touched.len();
+        self.store.set_tag(kind, place, index as u32);
+        let entity = self.store.entity(kind, place);
+        let facts = Facts::of(entity);
         let rows = self.settings.rows;
-        let rep =
-            (rows && facts.active).then(|| self.store.with_text(kind, place, deal::REP_ID, <[u8]>::to_vec)).flatten();
+        let rep = if rows { self.active_rep(entity, &facts) } else { None };
         let attributes =
-            if rows && kind == EntityKind::Rep { RepAttributes::of(&self.store, place).map(Box::new) } else { None };
-        self.touched.push(Touched { kind, place, changed: false, shown: facts.alive, facts, rep, attributes });
-        self.touched.len() - 1
+            if rows && kind == EntityKind::Rep { RepAttributes::of(entity, &self.rep_names) } else { None };
+        self.touched.push(Touched {
+            kind,
+            place,
+            changed: false,
+            slots: 0,
+            shown: facts.alive,
+            facts,
+            rep,
+            attributes,
+        });
+        index
     }
 
     /// Compares what an entity was before the epoch with what it is now, and tells the views.
     fn settle(&mut self, epoch: i64, touched: Touched, output: &mut EntityOutput) {
-        let Touched { kind, place, changed, shown, facts: old, rep, attributes } = touched;
+        let Touched { kind, place, changed, slots, shown, facts: old, rep, attributes } = touched;
         if !changed || kind == EntityKind::Customer {
             return;
         }
-        let new = Facts::of(&self.store, kind, place);
-        let dealer = self.store.dealer_of(kind, place);
+        let entity = self.store.entity(kind, place);
+        let new = Facts::of(entity);
+        let dealer = entity.dealer();
         self.count(epoch, kind, dealer, &old, &new, &mut output.kpis);
         let table = match kind {
             EntityKind::Dealer => TableId::Dealers,
@@ -331,33 +419,32 @@ impl EntityMachine {
             EntityKind::Vehicle => TableId::Vehicles,
             EntityKind::Rep | EntityKind::Customer => TableId::Reps,
         };
-        {
-            let live = &mut self.statistics.borrow_mut().live_rows[table as usize];
-            *live += i64::from(new.alive) - i64::from(shown);
+        if new.alive != shown {
+            self.statistics.borrow_mut().live_rows[table as usize] += i64::from(new.alive) - i64::from(shown);
         }
         match kind {
-            EntityKind::Lead => self.settle_customer(Member::Lead, kind, place, lead::CUSTOMER_ID, &new),
-            EntityKind::Deal => self.settle_customer(Member::Deal, kind, place, deal::CUSTOMER_ID, &new),
+            EntityKind::Lead => self.settle_customer(Member::Lead, kind, place, (lead::CUSTOMER_ID, slots), &new),
+            EntityKind::Deal => self.settle_customer(Member::Deal, kind, place, (deal::CUSTOMER_ID, slots), &new),
             _ => {}
         }
         if !self.settings.rows {
             return;
         }
         if kind == EntityKind::Rep {
-            let after = RepAttributes::of(&self.store, place).map(Box::new);
+            let entity = self.store.entity(kind, place);
+            let after = RepAttributes::of(entity, &self.rep_names);
             if after != attributes {
-                let key = (self.store.dealer_name(dealer).to_vec(), self.store.with_key(kind, place, <[u8]>::to_vec));
-                output.reps.extend(attributes.map(|attributes| ((key.clone(), *attributes), epoch, -1)));
-                output.reps.extend(after.map(|attributes| ((key, *attributes), epoch, 1)));
+                let key = entity.with_key(|rep| self.rep_names.key(self.store.dealer_name(dealer), rep));
+                output.reps.extend(attributes.map(|attributes| ((key, attributes), epoch, -1)));
+                output.reps.extend(after.map(|attributes| ((key, attributes), epoch, 1)));
             }
             return;
         }
         if kind == EntityKind::Deal {
-            let after = new.active.then(|| self.store.with_text(kind, place, deal::REP_ID, <[u8]>::to_vec)).flatten();
+            let after = self.active_rep(self.store.entity(kind, place), &new);
             if after != rep {
-                let name = self.store.dealer_name(dealer);
-                output.active_deals.extend(rep.map(|rep| ((name.to_vec(), rep), epoch, -1)));
-                output.active_deals.extend(after.map(|rep| ((name.to_vec(), rep), epoch, 1)));
+                output.active_deals.extend(rep.map(|rep| (rep, epoch, -1)));
+                output.active_deals.extend(after.map(|rep| (rep, epoch, 1)));
             }
         }
         let rows = &mut self.rows[table as usize];
@@ -368,18 +455,28 @@ impl EntityMachine {
         }
     }
 
-    fn settle_customer(&mut self, member: Member, kind: EntityKind, place: u32, slot: u8, new: &Facts) {
-        let dealer = self.store.dealer_of(kind, place);
-        let id = if new.alive { self.store.with_text(kind, place, slot, <[u8]>::to_vec) } else { None };
-        let customer = id.map(|id| {
-            let known = self.customers.customer_of(member, place);
+    /// The rep of an active deal.
+    fn active_rep(&self, entity: EntityView<'_>, facts: &Facts) -> Option<RepKey> {
+        let dealer = self.store.dealer_name(entity.dealer());
+        if facts.active { entity.with_text(deal::REP_ID, |rep| self.rep_names.key(dealer, rep)) } else { None }
+    }
+
+    /// Tells the customers' roll-ups of a lead or deal. `slot` is that of its customer, with the slots that the epoch wrote.
+    fn settle_customer(&mut self, member: Member, kind: EntityKind, place: u32, slot: (u8, u32), new: &Facts) {
+        let (slot, written) = slot;
+        let known = self.customers.customer_of(member, place);
+        let customer = if !new.alive {
+            None
+        } else if written & (1 << slot) == 0 && known.is_some() {
             known
-                .filter(|customer| self.store.with_key(EntityKind::Customer, *customer, |key| key == id))
-                .unwrap_or_else(|| {
-                    let hash = hash_within(crate::domain::hash::hash_text(self.store.dealer_name(dealer)), &id);
-                    self.store.find_or_insert(EntityKind::Customer, dealer, hash, &id)
-                })
-        });
+        } else {
+            let entity = self.store.entity(kind, place);
+            let dealer = entity.dealer();
+            entity.text(slot).map(|id| {
+                let hash = self.store.hash(dealer, &id);
+                self.store.find_or_insert(EntityKind::Customer, dealer, hash, &id)
+            })
+        };
         self.customers.set(member, place, customer, new.updated_at);
     }
 
@@ -438,8 +535,9 @@ impl EntityMachine {
             }
             for kind in [EntityKind::Lead, EntityKind::Deal, EntityKind::Vehicle] {
                 for place in 0..self.store.places(kind) {
-                    if self.store.is_held(kind, place) && self.store.dealer_of(kind, place) == dealer {
-                        let facts = Facts::of(&self.store, kind, place);
+                    let entity = self.store.entity(kind, place);
+                    if entity.is_held() && entity.dealer() == dealer {
+                        let facts = Facts::of(entity);
                         let none = Facts::default();
                         let (old, new) = if take { (&facts, &none) } else { (&none, &facts) };
                         self.count(epoch, kind, dealer, old, new, kpis);
@@ -453,18 +551,23 @@ impl EntityMachine {
     fn close(&mut self, epoch: i64, output: &mut EntityOutput) {
         let mut zones = Vec::new();
         let mut touched = std::mem::take(&mut self.touched);
-        for entity in touched.drain(..) {
-            self.touched_at[entity.kind as usize][entity.place as usize] = UNTOUCHED;
-            if entity.kind == EntityKind::Dealer && entity.changed {
-                zones.push(entity.place);
+        while !touched.is_empty() {
+            // From the end, since what was touched last is likely to be in the cache still; the views do not care for the order.
+            let block = touched.len().saturating_sub(BLOCK_EVENTS);
+            self.warm(&touched[block..]);
+            for entity in touched.drain(block..) {
+                self.store.set_tag(entity.kind, entity.place, UNTAGGED);
+                if entity.kind == EntityKind::Dealer && entity.changed {
+                    zones.push(entity.place);
+                }
+                self.settle(epoch, entity, output);
             }
-            self.settle(epoch, entity, output);
         }
         self.touched = touched;
         for place in zones {
-            let dealer = self.store.dealer_of(EntityKind::Dealer, place);
-            let name = self.store.with_text(EntityKind::Dealer, place, dealer::TIME_ZONE, <[u8]>::to_vec);
-            let name = name.unwrap_or_else(|| b"UTC".to_vec());
+            let entity = self.store.entity(EntityKind::Dealer, place);
+            let dealer = entity.dealer();
+            let name = entity.text(dealer::TIME_ZONE).unwrap_or_else(|| b"UTC".to_vec());
             if name != self.dealers[dealer as usize].zone_name {
                 let zone = std::str::from_utf8(&name).ok().and_then(Zone::parse).unwrap_or_else(Zone::utc);
                 self.rezone(epoch, dealer, &zone, &name, &mut output.kpis);
@@ -472,7 +575,8 @@ impl EntityMachine {
         }
         let (store, retention_ms) = (&self.store, self.settings.retention_ms);
         let due = self.expiry.take_due(epoch, |kind, place| {
-            store.is_held(kind, place).then(|| store.touched_at(kind, place).saturating_add(retention_ms))
+            let entity = store.entity(kind, place);
+            entity.is_held().then(|| entity.touched_at().saturating_add(retention_ms))
         });
         for (kind, place) in due {
             self.expire(epoch, kind, place, output);
@@ -484,8 +588,20 @@ impl EntityMachine {
         self.sources.close(epoch, source_rows, |dealer| store.dealer_name(dealer));
     }
 
+    /// Brings what settling a block will read into the cache.
+    fn warm(&self, block: &[Touched]) {
+        let heads = block.iter().fold(0, |sum, touched| sum ^ self.store.warm(touched.kind, touched.place));
+        let customers = block.iter().fold(0, |sum, touched| match touched.kind {
+            EntityKind::Lead => sum ^ self.customers.warm(Member::Lead, touched.place),
+            EntityKind::Deal => sum ^ self.customers.warm(Member::Deal, touched.place),
+            _ => sum,
+        });
+        black_box((heads, customers));
+    }
+
     fn expire(&mut self, epoch: i64, kind: EntityKind, place: u32, output: &mut EntityOutput) {
-        if self.store.is_alive(kind, place) {
+        let entity = self.store.entity(kind, place);
+        if entity.is_alive() {
             let table = match kind {
                 EntityKind::Lead => TableId::Leads,
                 EntityKind::Deal => TableId::Deals,
@@ -496,10 +612,8 @@ impl EntityMachine {
             statistics.expired += 1;
             if self.settings.rows {
                 write_row(&self.store, kind, place, epoch, RowChange::Expire, &mut self.rows[table as usize]);
-                let active = kind == EntityKind::Deal && Facts::of(&self.store, kind, place).active;
-                let rep = active.then(|| self.store.with_text(kind, place, deal::REP_ID, <[u8]>::to_vec)).flatten();
-                let dealer = self.store.dealer_name(self.store.dealer_of(kind, place)).to_vec();
-                output.active_deals.extend(rep.map(|rep| ((dealer, rep), epoch, -1)));
+                let rep = self.active_rep(entity, &Facts::of(entity));
+                output.active_deals.extend(rep.map(|rep| (rep, epoch, -1)));
             }
         }
         self.leave(kind, place);
@@ -512,9 +626,8 @@ fn slot_values<'a>(
     event_type: EventType,
     batch: &'a EventBatch,
     event: &Event,
-    values: &mut [(u8, SlotValue<'a>); 24],
-) -> (usize, Option<Mark>) {
-    let mut count = 0;
+) -> (Values<'a>, Option<Mark>) {
+    let mut values = Values::new();
     let mut implied = spec.implied;
     let mut mark = match event_type {
         EventType::LeadResponded => Some(Mark::Reached),
@@ -542,14 +655,12 @@ fn slot_values<'a>(
         {
             mark = Some(Mark::Reached);
         }
-        values[count] = (slot, value);
-        count += 1;
+        values.push((slot, value));
     }
     if let Some((slot, code, _)) = implied {
-        values[count] = (slot, SlotValue::Bits(code));
-        count += 1;
+        values.push((slot, SlotValue::Bits(code)));
     }
-    (count, mark)
+    (values, mark)
 }
 
 impl Machine for EntityMachine {
@@ -577,9 +688,7 @@ impl Machine for EntityMachine {
             };
             self.letter(output, letter);
         }
-        for (batch, event) in inputs.events() {
-            self.event(epoch, batch, event, &mut counts, output);
-        }
+        self.apply(epoch, inputs, &mut counts, output);
         self.close(epoch, output);
         self.statistics.borrow_mut().accepted += counts.events;
         output.epochs.push(counts);

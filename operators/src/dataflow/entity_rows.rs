@@ -1,7 +1,9 @@
 //! Rows of the tables that show one entity each.
 
+use super::rep_names::RepNames;
 use crate::domain::entity::{EntityKind, deal, dealer, lead, rep, vehicle};
-use crate::domain::merge::{EntityStore, Mark};
+use crate::domain::entity_store::{EntityStore, EntityView};
+use crate::domain::merge::Mark;
 use crate::domain::rows::{Cell, RowBatch, RowChange};
 use crate::domain::vin::is_valid_vin;
 
@@ -12,36 +14,34 @@ pub const NATURAL_FREQUENCY_DEFAULT: f64 = 1.0;
 
 /// Writes one entity's cells after another.
 struct Writer<'a> {
-    store: &'a EntityStore,
-    kind: EntityKind,
-    place: u32,
+    entity: EntityView<'a>,
     rows: &'a mut RowBatch,
 }
 
 impl Writer<'_> {
     fn text(&mut self, slot: u8) {
-        if self.store.with_text(self.kind, self.place, slot, |text| self.rows.cell(Cell::Text(text))).is_none() {
+        if self.entity.with_text(slot, |text| self.rows.cell(Cell::Text(text))).is_none() {
             self.rows.cell(Cell::Null);
         }
     }
 
     fn text_or(&mut self, slot: u8, default: &str) {
-        if self.store.with_text(self.kind, self.place, slot, |text| self.rows.cell(Cell::Text(text))).is_none() {
+        if self.entity.with_text(slot, |text| self.rows.cell(Cell::Text(text))).is_none() {
             self.rows.cell(Cell::Text(default.as_bytes()));
         }
     }
 
     fn integer(&mut self, slot: u8) {
-        self.rows.cell(self.store.bits(self.kind, self.place, slot).map(|bits| bits as i64).into());
+        self.rows.cell(self.entity.bits(slot).map(|bits| bits as i64).into());
     }
 
     fn double(&mut self, slot: u8) {
-        let bits = self.store.bits(self.kind, self.place, slot);
+        let bits = self.entity.bits(slot);
         self.rows.cell(bits.map_or(Cell::Null, |bits| Cell::Double(f64::from_bits(bits))));
     }
 
     fn first(&mut self, mark: Mark) -> Option<i64> {
-        let time = self.store.first_at(self.kind, self.place, mark);
+        let time = self.entity.first_at(mark);
         self.rows.cell(time.into());
         time
     }
@@ -53,7 +53,7 @@ impl Writer<'_> {
     }
 
     fn updated_at(&mut self) {
-        self.rows.cell(Cell::Integer(self.store.touched_at(self.kind, self.place)));
+        self.rows.cell(Cell::Integer(self.entity.touched_at()));
     }
 }
 
@@ -66,13 +66,14 @@ pub fn write_row(
     change: RowChange,
     rows: &mut RowBatch,
 ) {
+    let entity = store.entity(kind, place);
     rows.start(epoch, change);
-    rows.cell(Cell::Text(store.dealer_name(store.dealer_of(kind, place))));
+    rows.cell(Cell::Text(store.dealer_name(entity.dealer())));
     if kind != EntityKind::Dealer {
-        store.with_key(kind, place, |key| rows.cell(Cell::Text(key)));
+        entity.with_key(|key| rows.cell(Cell::Text(key)));
     }
     if change == RowChange::Upsert {
-        let mut writer = Writer { store, kind, place, rows };
+        let mut writer = Writer { entity, rows };
         match kind {
             EntityKind::Dealer => dealer_cells(&mut writer),
             EntityKind::Lead => lead_cells(&mut writer),
@@ -124,16 +125,15 @@ fn deal_cells(writer: &mut Writer<'_>) {
         writer.integer(slot);
     }
     writer.first(Mark::Created);
-    let delivered =
-        writer.store.bits(writer.kind, writer.place, deal::STAGE) == Some(crate::domain::entity::STAGE_DELIVERED);
-    let closed_at = writer.store.slot_time(writer.kind, writer.place, deal::STAGE).filter(|_| delivered);
+    let delivered = writer.entity.bits(deal::STAGE) == Some(crate::domain::entity::STAGE_DELIVERED);
+    let closed_at = writer.entity.slot_time(deal::STAGE).filter(|_| delivered);
     writer.rows.cell(closed_at.into());
     writer.updated_at();
 }
 
 fn vehicle_cells(writer: &mut Writer<'_>) {
     writer.text(vehicle::VIN);
-    let valid = writer.store.with_text(writer.kind, writer.place, vehicle::VIN, is_valid_vin);
+    let valid = writer.entity.with_text(vehicle::VIN, is_valid_vin);
     writer.rows.cell(valid.map(i64::from).into());
     writer.integer(vehicle::YEAR);
     for slot in [vehicle::MAKE, vehicle::MODEL, vehicle::TRIM] {
@@ -151,10 +151,10 @@ fn vehicle_cells(writer: &mut Writer<'_>) {
 }
 
 /// What a rep's own events say, without the counts that a join adds.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct RepAttributes {
-    /// Name.
-    pub name: Option<Vec<u8>>,
+    /// Number of the name.
+    pub name: Option<u32>,
     /// Code of the status.
     pub status: Option<u64>,
     /// Bits of the skill.
@@ -167,16 +167,13 @@ pub struct RepAttributes {
 
 impl RepAttributes {
     /// The attributes of a rep that is alive.
-    pub fn of(store: &EntityStore, place: u32) -> Option<Self> {
-        let kind = EntityKind::Rep;
-        store.is_alive(kind, place).then(|| RepAttributes {
-            name: store.with_text(kind, place, rep::NAME, <[u8]>::to_vec),
-            status: store.bits(kind, place, rep::STATUS),
-            skill_level: store.bits(kind, place, rep::SKILL_LEVEL).unwrap_or(SKILL_LEVEL_DEFAULT.to_bits()),
-            natural_frequency: store
-                .bits(kind, place, rep::NATURAL_FREQUENCY)
-                .unwrap_or(NATURAL_FREQUENCY_DEFAULT.to_bits()),
-            updated_at: store.touched_at(kind, place),
+    pub fn of(entity: EntityView<'_>, names: &RepNames) -> Option<Self> {
+        entity.is_alive().then(|| RepAttributes {
+            name: entity.with_text(rep::NAME, |name| names.name(name)),
+            status: entity.bits(rep::STATUS),
+            skill_level: entity.bits(rep::SKILL_LEVEL).unwrap_or(SKILL_LEVEL_DEFAULT.to_bits()),
+            natural_frequency: entity.bits(rep::NATURAL_FREQUENCY).unwrap_or(NATURAL_FREQUENCY_DEFAULT.to_bits()),
+            updated_at: entity.touched_at(),
         })
     }
 }

@@ -1,7 +1,8 @@
 //! What the views need to know of an entity: a few words instead of a row.
 
 use crate::domain::entity::{EntityKind, STAGE_CONTRACTED, STAGE_DELIVERED, deal};
-use crate::domain::merge::{EntityStore, Mark};
+use crate::domain::entity_store::EntityView;
+use crate::domain::merge::Mark;
 
 /// The facts of one entity that views count. All empty while it is not alive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,26 +23,26 @@ pub struct Facts {
 
 impl Facts {
     /// The facts of an entity as it is now.
-    pub fn of(store: &EntityStore, kind: EntityKind, place: u32) -> Self {
-        if !store.is_alive(kind, place) {
+    pub fn of(entity: EntityView<'_>) -> Self {
+        if !entity.is_alive() {
             return Facts::default();
         }
         let mut facts = Facts {
             alive: true,
-            created_at: store.first_at(kind, place, Mark::Created),
-            updated_at: store.touched_at(kind, place),
+            created_at: entity.first_at(Mark::Created),
+            updated_at: entity.touched_at(),
             ..Facts::default()
         };
-        match kind {
-            EntityKind::Lead => facts.reached_at = store.first_at(kind, place, Mark::Reached),
-            EntityKind::Vehicle => facts.reached_at = store.first_at(kind, place, Mark::Sold),
+        match entity.kind() {
+            EntityKind::Lead => facts.reached_at = entity.first_at(Mark::Reached),
+            EntityKind::Vehicle => facts.reached_at = entity.first_at(Mark::Sold),
             EntityKind::Deal => {
-                let stage = store.bits(kind, place, deal::STAGE);
+                let stage = entity.bits(deal::STAGE);
                 facts.active = stage.is_some_and(|stage| stage <= STAGE_CONTRACTED);
                 if stage == Some(STAGE_DELIVERED) {
-                    let gross = |slot| store.bits(kind, place, slot).map_or(0, |bits| bits as i64);
-                    facts.closed = store
-                        .slot_time(kind, place, deal::STAGE)
+                    let gross = |slot| entity.bits(slot).map_or(0, |bits| bits as i64);
+                    facts.closed = entity
+                        .slot_time(deal::STAGE)
                         .map(|time| (time, gross(deal::FRONT_GROSS_CENTS), gross(deal::BACK_GROSS_CENTS)));
                 }
             }

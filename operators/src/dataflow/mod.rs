@@ -16,6 +16,7 @@ pub mod entity_rows;
 pub mod expiry;
 pub mod facts;
 pub mod letters;
+pub mod rep_names;
 pub mod reps;
 pub mod sources;
 pub mod statistics;

@@ -41,27 +41,38 @@ impl EntityKind {
         }
     }
 
-    /// Whether the slot holds a text of the heap, which has to be freed when it is replaced.
-    pub fn is_text(self, slot: u8) -> bool {
-        let texts: &[u8] = match self {
-            EntityKind::Dealer => &[dealer::NAME, dealer::TIME_ZONE, dealer::STATE, dealer::CURRENCY],
-            EntityKind::Lead => &[lead::CUSTOMER_ID, lead::CHANNEL, lead::VEHICLE_ID, lead::LANGUAGE, lead::SKILLS],
-            EntityKind::Deal => &[
-                deal::LEAD_ID,
-                deal::CUSTOMER_ID,
-                deal::REP_ID,
-                deal::VEHICLE_ID,
-                deal::LENDER,
-                deal::STATE,
-                deal::STRATEGY,
-                deal::REASON,
-            ],
-            EntityKind::Vehicle => &[vehicle::VIN, vehicle::MAKE, vehicle::MODEL, vehicle::TRIM],
-            EntityKind::Rep => &[rep::NAME, rep::ROLE, rep::TEAM, rep::SKILLS, rep::SHIFT_START, rep::SHIFT_END],
-            EntityKind::Customer => &[],
-        };
-        texts.contains(&slot)
+    /// The slots that hold a text of the heap, a bit each: it has to be freed when it is replaced.
+    pub const fn text_slots(self) -> u32 {
+        TEXT_SLOTS[self as usize]
     }
+}
+
+/// By the number of the kind.
+const TEXT_SLOTS: [u32; 6] = [
+    bits(&[dealer::NAME, dealer::TIME_ZONE, dealer::STATE, dealer::CURRENCY]),
+    bits(&[lead::CUSTOMER_ID, lead::CHANNEL, lead::VEHICLE_ID, lead::LANGUAGE, lead::SKILLS]),
+    bits(&[
+        deal::LEAD_ID,
+        deal::CUSTOMER_ID,
+        deal::REP_ID,
+        deal::VEHICLE_ID,
+        deal::LENDER,
+        deal::STATE,
+        deal::STRATEGY,
+        deal::REASON,
+    ]),
+    bits(&[vehicle::VIN, vehicle::MAKE, vehicle::MODEL, vehicle::TRIM]),
+    bits(&[rep::NAME, rep::ROLE, rep::TEAM, rep::SKILLS, rep::SHIFT_START, rep::SHIFT_END]),
+    0,
+];
+
+const fn bits(slots: &[u8]) -> u32 {
+    let (mut bits, mut index) = (0, 0);
+    while index < slots.len() {
+        bits |= 1 << slots[index];
+        index += 1;
+    }
+    bits
 }
 
 macro_rules! slots {

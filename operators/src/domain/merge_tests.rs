@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::entity::lead;
+use crate::domain::entity_store::EntityStore;
 
 /// An event on one lead: small times and few ids, so that ties happen.
 #[derive(Clone, Debug)]
@@ -45,7 +46,8 @@ fn observe(events: &[LeadEvent]) -> Observed {
     let mut store = EntityStore::default();
     let dealer = store.dealer(1, b"d");
     let kind = EntityKind::Lead;
-    let place = store.find_or_insert(kind, dealer, 7, b"lead-1");
+    let hash = store.hash(dealer, b"lead-1");
+    let place = store.find_or_insert(kind, dealer, hash, b"lead-1");
     for event in events {
         let mut values = Vec::new();
         if let Some(customer) = &event.customer {
@@ -65,13 +67,14 @@ fn observe(events: &[LeadEvent]) -> Observed {
             &Change { incoming, effect: event.effect, mark: event.responded.then_some(Mark::Reached), values: &values },
         );
     }
+    let lead = store.entity(kind, place);
     (
-        store.is_alive(kind, place),
-        store.with_text(kind, place, lead::CUSTOMER_ID, |text| String::from_utf8_lossy(text).into_owned()),
-        store.bits(kind, place, lead::CREDIT_SCORE),
-        store.first_at(kind, place, Mark::Created),
-        store.first_at(kind, place, Mark::Reached),
-        store.touched_at(kind, place),
+        lead.is_alive(),
+        lead.with_text(lead::CUSTOMER_ID, |text| String::from_utf8_lossy(text).into_owned()),
+        lead.bits(lead::CREDIT_SCORE),
+        lead.first_at(Mark::Created),
+        lead.first_at(Mark::Reached),
+        lead.touched_at(),
     )
 }
 
@@ -123,15 +126,16 @@ proptest! {
 fn a_thousand_updates_keep_few_stamps() {
     let mut store = EntityStore::default();
     let dealer = store.dealer(1, b"d");
-    let place = store.find_or_insert(EntityKind::Lead, dealer, 7, b"lead-1");
+    let hash = store.hash(dealer, b"lead-1");
+    let place = store.find_or_insert(EntityKind::Lead, dealer, hash, b"lead-1");
     for step in 0..1_000_i64 {
         let id = format!("a rather long event id {step}");
         let values = [((step % 16) as u8, SlotValue::Null)];
         let incoming = Incoming { time_ms: step, sequence: 0, id: id.as_bytes(), source: b"s" };
         store.apply(EntityKind::Lead, place, &Change { incoming, effect: Effect::Patch, mark: None, values: &values });
     }
-    assert!(store.head(EntityKind::Lead, place).stamps.len() <= 40);
+    assert!(store.entity(EntityKind::Lead, place).stamps() <= 40);
     store.remove(EntityKind::Lead, place);
-    assert!(!store.is_alive(EntityKind::Lead, place));
-    assert_eq!(store.find(EntityKind::Lead, dealer, 7, b"lead-1"), None);
+    assert!(!store.entity(EntityKind::Lead, place).is_alive());
+    assert_eq!(store.find(EntityKind::Lead, dealer, hash, b"lead-1"), None);
 }

@@ -8,12 +8,14 @@
 pub mod batch;
 pub mod duplicates;
 pub mod entity;
+pub mod entity_store;
 pub mod event;
 pub mod event_time;
 pub mod field;
 pub mod hash;
 pub mod json;
 pub mod merge;
+pub mod names;
 pub mod paged;
 pub mod parse;
 pub mod rejection;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use connectors::parquet::{ColumnHints, HistoryStore, ParquetSink, WrittenFile};
 use operators::dataflow::driver::Epoch;
 use operators::domain::rows::RowBatch;
+use operators::domain::table::ColumnType;
 use operators::domain::tables::TableId;
 use operators::domain::time::{DAY_MS, format_date};
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ use timely::dataflow::operators::generic::operator::Operator;
 use crate::arrow_rows::{EPOCH, RowSlice, record_batch, stored_schema};
 use crate::failure::Failure;
 
-/// Rows after which a day's file is cut at the next end of an epoch.
+/// Weight after which a day's file is cut at the next end of an epoch: rows, and a row for each kibibyte of payload.
 const ROWS_PER_FILE: usize = 200_000;
 
 /// A file that was written, with its table and epochs.
@@ -115,7 +116,7 @@ impl DayWriter {
         };
         for ((day, table), slices) in std::mem::replace(&mut self.days, waiting) {
             let mut slices = slices;
-            while let Some(part) = cut(&mut slices, None) {
+            while let Some(part) = cut(table, &mut slices, None) {
                 self.write(day, table, &part);
             }
             if !slices.is_empty() {
@@ -123,7 +124,7 @@ impl DayWriter {
             }
         }
         for ((day, table), mut slices) in std::mem::take(&mut self.days) {
-            while let Some(part) = cut(&mut slices, frontier) {
+            while let Some(part) = cut(table, &mut slices, frontier) {
                 self.write(day, table, &part);
             }
             self.days.insert((day, table), slices);
@@ -170,15 +171,24 @@ impl DayWriter {
     }
 }
 
-/// Takes the rows of whole epochs before `frontier` off the front, once they are `ROWS_PER_FILE`. `None` if they are fewer.
-fn cut(slices: &mut Vec<RowSlice>, frontier: Option<i64>) -> Option<Vec<RowSlice>> {
-    if slices.iter().map(|slice| slice.range.len()).sum::<usize>() < ROWS_PER_FILE {
+/// Takes the rows of whole epochs before `frontier` off the front, once they weigh `ROWS_PER_FILE`. `None` if they weigh less.
+fn cut(table: u8, slices: &mut Vec<RowSlice>, frontier: Option<i64>) -> Option<Vec<RowSlice>> {
+    let payload =
+        TableId::ALL[usize::from(table)].table().stored().position(|column| column.column_type == ColumnType::Bytes);
+    let weight = |rows: &RowBatch, row: usize| {
+        1 + payload.and_then(|payload| rows.text(row, payload)).map_or(0, |payload| payload.len() >> 10)
+    };
+    let weight_of = |slice: &RowSlice| match payload {
+        None => slice.range.len(),
+        Some(_) => slice.range.clone().map(|row| weight(&slice.rows, row)).sum(),
+    };
+    if slices.iter().map(weight_of).sum::<usize>() < ROWS_PER_FILE {
         return None;
     }
     let mut rows_by_epoch: BTreeMap<i64, usize> = BTreeMap::new();
     for slice in slices.iter() {
         for row in slice.range.clone() {
-            *rows_by_epoch.entry(slice.rows.epoch(row)).or_default() += 1;
+            *rows_by_epoch.entry(slice.rows.epoch(row)).or_default() += weight(&slice.rows, row);
         }
     }
     let mut rows = 0;

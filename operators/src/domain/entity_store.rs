@@ -1,0 +1,330 @@
+//! Where entities live: a place for each, found by dealer, kind and id.
+//!
+//! ```text
+//!   (kind, dealer, id) ─▶ index: hash, place ─▶ head (key, dealer, state of the merge rule) and cells (slots and their owners)
+//! ```
+//! Places never move, and those of entities that left are given out again, the last one first.
+
+use hashbrown::HashTable;
+
+use super::entity::EntityKind;
+use super::hash::{hash_text, hash_within};
+use super::merge::{Change, Mark, Merge, NONE, Outcome, State, cells_of, owner};
+use super::names::Names;
+use super::paged::Paged;
+use super::text::{Text, TextHeap};
+
+/// What [`EntityStore::tag`] gives before anything was set.
+pub const UNTAGGED: u32 = u32::MAX;
+
+#[derive(Debug)]
+struct Head {
+    key: Text,
+    dealer: u32,
+    /// A number of the caller's.
+    tag: u32,
+    is_free: bool,
+    state: State,
+}
+
+/// All entities of one kind.
+#[derive(Debug)]
+struct Shelf {
+    /// The hash stands beside the place, so that neither a lookup nor growth reads an entity that it does not mean.
+    index: HashTable<(u64, u32)>,
+    heads: Paged<Head>,
+    cells: Paged<u64>,
+    free: Vec<u32>,
+}
+
+impl Shelf {
+    fn head(&self, place: u32) -> &Head {
+        &self.heads.row(place as usize)[0]
+    }
+
+    fn head_mut(&mut self, place: u32) -> &mut Head {
+        &mut self.heads.row_mut(place as usize)[0]
+    }
+}
+
+/// The entities of one worker's dealers.
+#[derive(Debug)]
+pub struct EntityStore {
+    heap: TextHeap,
+    shelves: [Shelf; 6],
+    dealers: Names,
+    sources: Names,
+    /// The source of each dealer's last event about each kind: almost always that of the next.
+    last_sources: Vec<u32>,
+}
+
+impl Default for EntityStore {
+    fn default() -> Self {
+        EntityStore {
+            heap: TextHeap::default(),
+            shelves: EntityKind::ALL.map(|kind| Shelf {
+                index: HashTable::new(),
+                heads: Paged::new(1),
+                cells: Paged::new(cells_of(kind)),
+                free: Vec::new(),
+            }),
+            dealers: Names::default(),
+            sources: Names::default(),
+            last_sources: Vec::new(),
+        }
+    }
+}
+
+impl EntityStore {
+    /// The number of a dealer, given at first sight; `hash` is that of its name.
+    pub fn dealer(&mut self, hash: u64, name: &[u8]) -> u32 {
+        self.dealers.number(hash, name)
+    }
+
+    /// The id of a dealer.
+    pub fn dealer_name(&self, dealer: u32) -> &[u8] {
+        self.dealers.name(dealer)
+    }
+
+    /// The hash of an entity's id within its dealer, which the other calls take.
+    pub fn hash(&self, dealer: u32, id: &[u8]) -> u64 {
+        hash_within(self.dealers.hash(dealer), id)
+    }
+
+    /// Number of dealers seen.
+    pub fn dealers(&self) -> usize {
+        self.dealers.len()
+    }
+
+    /// Number of places for entities of a kind; some may be free.
+    pub fn places(&self, kind: EntityKind) -> u32 {
+        self.shelves[kind as usize].heads.len() as u32
+    }
+
+    /// The place that [`EntityStore::find`] is likely to give: that of some entity with the same hash.
+    #[inline]
+    pub fn guess(&self, kind: EntityKind, hash: u64) -> Option<u32> {
+        self.shelves[kind as usize].index.find(hash, |(own, _)| *own == hash).map(|(_, place)| *place)
+    }
+
+    /// Reads what applying an event to the entity will read, so that a batch of them waits for memory once. The value says nothing.
+    #[inline]
+    pub fn warm(&self, kind: EntityKind, place: u32) -> u64 {
+        let shelf = &self.shelves[kind as usize];
+        let head = shelf.head(place);
+        let cells = shelf.cells.row(place as usize);
+        let last = usize::from(head.state.greatest);
+        let times = head.state.stamps.get(last).map_or(0, |stamp| stamp.time_ms) as u64;
+        let marks = head.state.marks.len() as u64;
+        cells.iter().step_by(8).fold(times ^ marks, |sum, cell| sum ^ cell) ^ cells[cells.len() - 1]
+    }
+
+    /// Reads the entity's id, likewise.
+    #[inline]
+    pub fn warm_key(&self, kind: EntityKind, place: u32) -> u64 {
+        self.entity(kind, place).with_key(|key| u64::from(key.first().copied().unwrap_or(0)))
+    }
+
+    /// The place of an entity, if the store knows it.
+    #[inline]
+    pub fn find(&self, kind: EntityKind, dealer: u32, hash: u64, id: &[u8]) -> Option<u32> {
+        let shelf = &self.shelves[kind as usize];
+        let found = shelf.index.find(hash, |(own, place)| {
+            *own == hash && {
+                let head = shelf.head(*place);
+                head.dealer == dealer && self.heap.equals(head.key, id)
+            }
+        });
+        found.map(|(_, place)| *place)
+    }
+
+    /// The place of an entity, made at first sight.
+    pub fn find_or_insert(&mut self, kind: EntityKind, dealer: u32, hash: u64, id: &[u8]) -> u32 {
+        if let Some(place) = self.find(kind, dealer, hash, id) {
+            return place;
+        }
+        let key = self.heap.insert(id);
+        let shelf = &mut self.shelves[kind as usize];
+        let head = Head { key, dealer, tag: UNTAGGED, is_free: false, state: State::new() };
+        let place = if let Some(place) = shelf.free.pop() {
+            *shelf.head_mut(place) = head;
+            place
+        } else {
+            let owners = cells_of(kind) - kind.slots();
+            shelf.cells.push(std::iter::repeat_n(0, kind.slots()).chain(std::iter::repeat_n(u64::MAX, owners)));
+            shelf.heads.push(std::iter::once(head)) as u32
+        };
+        shelf.index.insert_unique(hash, (hash, place), |(hash, _)| *hash);
+        place
+    }
+
+    /// Forgets an entity altogether and frees its place.
+    pub fn remove(&mut self, kind: EntityKind, place: u32) {
+        let hash = self.entity(kind, place).hash(&self.dealers);
+        let (shelf, heap) = (&mut self.shelves[kind as usize], &mut self.heap);
+        if let Ok(entry) = shelf.index.find_entry(hash, |(_, other)| *other == place) {
+            entry.remove();
+        }
+        let cells = shelf.cells.row_mut(place as usize);
+        let head = &mut shelf.heads.row_mut(place as usize)[0];
+        for slot in 0..kind.slots() {
+            if head.state.present & kind.text_slots() & (1 << slot) != 0 {
+                heap.remove(Text::from_bits(cells[slot]));
+            }
+        }
+        cells[kind.slots()..].fill(u64::MAX);
+        let state = std::mem::replace(&mut head.state, State::new());
+        for stamp in state.stamps.iter().chain(&state.marks) {
+            heap.remove(stamp.id);
+        }
+        heap.remove(head.key);
+        head.is_free = true;
+        shelf.free.push(place);
+    }
+
+    /// Applies one event to one entity.
+    pub fn apply(&mut self, kind: EntityKind, place: u32, change: &Change<'_>) -> Outcome {
+        let shelf = &mut self.shelves[kind as usize];
+        let cells = shelf.cells.row_mut(place as usize);
+        let head = &mut shelf.heads.row_mut(place as usize)[0];
+        let last = head.dealer as usize * EntityKind::ALL.len() + kind as usize;
+        let source = source(&mut self.sources, &mut self.last_sources, last, change.incoming.source);
+        let mut merge = Merge {
+            kind,
+            state: &mut head.state,
+            cells,
+            heap: &mut self.heap,
+            sources: &self.sources,
+            incoming: change.incoming,
+            source,
+            stamp: NONE,
+        };
+        merge.apply(change)
+    }
+
+    /// The number that the caller gave an entity, [`UNTAGGED`] before.
+    pub fn tag(&self, kind: EntityKind, place: u32) -> u32 {
+        self.shelves[kind as usize].head(place).tag
+    }
+
+    /// Gives an entity a number.
+    pub fn set_tag(&mut self, kind: EntityKind, place: u32, tag: u32) {
+        self.shelves[kind as usize].head_mut(place).tag = tag;
+    }
+
+    /// An entity, to be read.
+    #[inline]
+    pub fn entity(&self, kind: EntityKind, place: u32) -> EntityView<'_> {
+        let shelf = &self.shelves[kind as usize];
+        EntityView { kind, head: shelf.head(place), cells: shelf.cells.row(place as usize), heap: &self.heap }
+    }
+
+    /// Bytes held, roughly.
+    pub fn size_bytes(&self) -> usize {
+        let shelves: usize = self
+            .shelves
+            .iter()
+            .map(|shelf| {
+                let entry_bytes = size_of::<(u64, u32)>() + 1;
+                shelf.heads.size_bytes() + shelf.cells.size_bytes() + shelf.index.capacity() * entry_bytes
+            })
+            .sum();
+        shelves + self.heap.size_bytes()
+    }
+}
+
+/// The number of an event's source; `last` is where its like left theirs.
+fn source(sources: &mut Names, last_sources: &mut Vec<u32>, last: usize, name: &[u8]) -> u32 {
+    if last_sources.len() <= last {
+        last_sources.resize(last + 1, u32::MAX);
+    }
+    let last = &mut last_sources[last];
+    if *last == u32::MAX || sources.name(*last) != name {
+        *last = sources.number(hash_text(name), name);
+    }
+    *last
+}
+
+/// One entity.
+#[derive(Clone, Copy, Debug)]
+pub struct EntityView<'a> {
+    kind: EntityKind,
+    head: &'a Head,
+    cells: &'a [u64],
+    heap: &'a TextHeap,
+}
+
+impl EntityView<'_> {
+    /// What it is.
+    pub fn kind(&self) -> EntityKind {
+        self.kind
+    }
+
+    /// Whether it is there for users: it has an event that counts, and no deletion that outranks its creations.
+    #[inline]
+    pub fn is_alive(&self) -> bool {
+        let state = &self.head.state;
+        !self.head.is_free && if state.deleted == NONE { state.greatest != NONE } else { state.created != NONE }
+    }
+
+    /// Whether the place is held by an entity, alive or not.
+    pub fn is_held(&self) -> bool {
+        !self.head.is_free
+    }
+
+    /// The number of its dealer.
+    pub fn dealer(&self) -> u32 {
+        self.head.dealer
+    }
+
+    fn hash(&self, dealers: &Names) -> u64 {
+        self.with_key(|key| hash_within(dealers.hash(self.head.dealer), key))
+    }
+
+    /// Calls `read` with its id.
+    pub fn with_key<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        self.heap.with(self.head.key, read)
+    }
+
+    /// Bits of a slot, `None` if it is null.
+    #[inline]
+    pub fn bits(&self, slot: u8) -> Option<u64> {
+        (self.head.state.present & (1 << slot) != 0).then(|| self.cells[usize::from(slot)])
+    }
+
+    /// Calls `read` with the text of a slot, if it is not null.
+    #[inline]
+    pub fn with_text<R>(&self, slot: u8, read: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.bits(slot).map(|bits| self.heap.with(Text::from_bits(bits), read))
+    }
+
+    /// The text of a slot, if it is not null.
+    pub fn text(&self, slot: u8) -> Option<Vec<u8>> {
+        self.with_text(slot, <[u8]>::to_vec)
+    }
+
+    /// Time of the greatest event that counts (or of the deletion, while nothing counts): when the entity was last touched.
+    #[inline]
+    pub fn touched_at(&self) -> i64 {
+        let state = &self.head.state;
+        let at = if state.greatest == NONE { state.deleted } else { state.greatest };
+        state.at(at).map_or(i64::MIN, |stamp| stamp.time_ms)
+    }
+
+    /// Time of the event that owns a slot.
+    pub fn slot_time(&self, slot: u8) -> Option<i64> {
+        self.head.state.at(owner(self.kind, self.cells, slot)).map(|stamp| stamp.time_ms)
+    }
+
+    /// Time of the earliest counting event of a mark.
+    #[inline]
+    pub fn first_at(&self, mark: Mark) -> Option<i64> {
+        self.head.state.marks.iter().filter(|stamp| stamp.mark == mark as u8).map(|stamp| stamp.time_ms).min()
+    }
+
+    /// Number of stamps kept, marks apart.
+    #[cfg(test)]
+    pub(super) fn stamps(&self) -> usize {
+        self.head.state.stamps.len()
+    }
+}
