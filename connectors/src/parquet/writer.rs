@@ -31,7 +31,9 @@ const CREATED_BY: &str = "dealerflow";
 /// The fastest level: as quick as no compression at all, since fewer bytes are written, and a third of the size.
 const ZSTD_LEVEL: i32 = 1;
 /// A column smaller than this is not compressed: setting up the compressor would cost more than all else.
-const COMPRESSED_BYTES_MIN: usize = 2 << 10;
+const COMPRESSED_BYTES_MIN: usize = 16 << 10;
+/// The same for columns whose distinct values are stored once, which leaves little to compress.
+const COMPRESSED_DICTIONARY_BYTES_MIN: usize = 128 << 10;
 /// Rows handed to a column's encoder at once.
 const WRITE_BATCH_ROWS: usize = 8 << 10;
 
@@ -158,10 +160,11 @@ fn properties(
         let root = column.path().parts().first();
         let named_in = |names: &[String]| root.is_some_and(|root| names.contains(root));
         let (values, bytes) = root.map_or((0, 0), |root| size_of_column(batches, root));
-        if bytes < COMPRESSED_BYTES_MIN {
+        let has_dictionary = named_in(&hints.dictionary) && values > 0;
+        if bytes < if has_dictionary { COMPRESSED_DICTIONARY_BYTES_MIN } else { COMPRESSED_BYTES_MIN } {
             builder = builder.set_column_compression(column.path().clone(), Compression::UNCOMPRESSED);
         }
-        if named_in(&hints.dictionary) && values > 0 {
+        if has_dictionary {
             builder = builder.set_column_dictionary_enabled(column.path().clone(), true);
         }
         if named_in(&hints.statistics) {

@@ -46,7 +46,7 @@ pub struct EntitySettings {
     pub dedup_keys_max: usize,
     /// How long an untouched lead, deal or vehicle stays.
     pub retention_ms: i64,
-    /// Whether anybody reads rows; counts are kept all the same.
+    /// Whether anybody reads rows. If not, only what daily counts need is computed: no customers.
     pub rows: bool,
 }
 
@@ -423,6 +423,7 @@ impl EntityMachine {
             self.statistics.borrow_mut().live_rows[table as usize] += i64::from(new.alive) - i64::from(shown);
         }
         match kind {
+            _ if !self.settings.rows => {}
             EntityKind::Lead => self.settle_customer(Member::Lead, kind, place, (lead::CUSTOMER_ID, slots), &new),
             EntityKind::Deal => self.settle_customer(Member::Deal, kind, place, (deal::CUSTOMER_ID, slots), &new),
             _ => {}
