@@ -175,7 +175,10 @@ impl EntityMachine {
         let mut block = std::mem::take(&mut self.block);
         for start in (0..inputs.len()).step_by(BLOCK_EVENTS) {
             let indexes = start..inputs.len().min(start + BLOCK_EVENTS);
-            black_box(indexes.clone().fold(0, |sum, index| sum ^ self.duplicates.warm(inputs.event(index).1.identity)));
+            black_box(indexes.clone().fold(0, |sum, index| {
+                let (batch, event) = inputs.event(index);
+                sum ^ self.duplicates.warm(event.identity) ^ u64::from(batch.warm(event))
+            }));
             for index in indexes {
                 let (batch, event) = inputs.event(index);
                 if let Some(dealer) = self.accept(epoch, batch, event, counts, output) {

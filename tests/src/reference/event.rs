@@ -12,7 +12,8 @@
 //!   more than 1,024 bytes.
 //! - An RFC 3339 time outside 1990 to 2099 is `out_of_range`, any other text `invalid_time`.
 //! - A `sequence` that is no unsigned integer is `wrong_type`, one beyond 64 bits or negative `out_of_range`; `null` is 0.
-//! - A rejected line belongs to a dealer if it is a JSON object with one `dealerid` that would be a valid one.
+//! - A rejected line belongs to a dealer if it is well-formed (a JSON object without a key that stands twice) and its
+//!   `dealerid` would be a valid one.
 
 use std::fmt;
 
@@ -123,15 +124,10 @@ pub(super) fn parse(topic: &str, line: &[u8]) -> Result<Event, Rejection> {
     if !matches!(parsed.value, Json::Object(_)) {
         return Err(unreadable(Reason::InvalidJson));
     }
-    let result = if parsed.duplicate_key { Err(Reason::DuplicateKey) } else { event(topic, &parsed.value) };
-    result.map_err(|reason| Rejection { reason, dealer_id: readable_dealer_id(&parsed.value) })
-}
-
-fn readable_dealer_id(envelope: &Json) -> Option<String> {
-    if envelope.occurrences("dealerid") != 1 {
-        return None;
+    if parsed.duplicate_key {
+        return Err(unreadable(Reason::DuplicateKey));
     }
-    name(envelope, "dealerid").ok()
+    event(topic, &parsed.value).map_err(|reason| Rejection { reason, dealer_id: name(&parsed.value, "dealerid").ok() })
 }
 
 fn event(topic: &str, envelope: &Json) -> Result<Event, Reason> {
@@ -243,7 +239,7 @@ mod tests {
         check("[]", Err((Reason::InvalidJson, None)));
         check("{}", Err((Reason::MissingField, None)));
         check(r#"{"dealerid":"d","dealerid":"d"}"#, Err((Reason::DuplicateKey, None)));
-        check(r#"{"dealerid":"d","x":{"a":1,"a":1}}"#, Err((Reason::DuplicateKey, Some("d"))));
+        check(r#"{"dealerid":"d","x":{"a":1,"a":1}}"#, Err((Reason::DuplicateKey, None)));
         check(r#"{"dealerid":""}"#, Err((Reason::MissingField, None)));
     }
 

@@ -31,14 +31,6 @@ impl Json {
             _ => None,
         }
     }
-
-    /// How often an object holds `key`.
-    pub(super) fn occurrences(&self, key: &str) -> usize {
-        match self {
-            Json::Object(members) => members.iter().filter(|(name, _)| name == key).count(),
-            _ => 0,
-        }
-    }
 }
 
 /// A whole text read as JSON.
@@ -287,6 +279,6 @@ mod tests {
         let value = parse(r#"{"text":"a\"\\\/\n\u20ac\ud83d\ude00é","number":-3.10E2}"#).unwrap().value;
         assert_eq!(value.get("text"), Some(&Json::Text("a\"\\/\n€😀é".to_owned())));
         assert_eq!(value.get("number"), Some(&Json::Number("-3.10E2".to_owned())));
-        assert_eq!((value.get("other"), value.occurrences("text")), (None, 1));
+        assert_eq!(value.get("other"), None);
     }
 }

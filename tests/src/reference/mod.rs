@@ -107,7 +107,8 @@ pub struct Reference {
     sources: BTreeMap<(Option<String>, &'static str), SourceCounts>,
     dead_letters: Vec<DeadLetter>,
     types: BTreeMap<String, u64>,
-    epoch_ms: Option<i64>,
+    /// In order.
+    accepted_times_ms: Vec<i64>,
 }
 
 impl Reference {
@@ -129,7 +130,7 @@ impl Reference {
             sources: BTreeMap::new(),
             dead_letters: Vec::new(),
             types: BTreeMap::new(),
-            epoch_ms: None,
+            accepted_times_ms: Vec::new(),
         };
         let mut accepted: Vec<Event> = Vec::new();
         for (Copy { event, place, .. }, fate) in judged {
@@ -150,7 +151,7 @@ impl Reference {
         }
         reference.dead_letters.sort();
         accepted.sort_by(|left, right| (&left.stamp, &left.dealer_id).cmp(&(&right.stamp, &right.dealer_id)));
-        reference.epoch_ms = accepted.last().map(|event| event.stamp.time_ms);
+        reference.accepted_times_ms = accepted.iter().map(|event| event.stamp.time_ms).collect();
         for event in accepted {
             reference.apply(event);
         }
@@ -196,7 +197,12 @@ impl Reference {
 
     /// The greatest time of an accepted event in UTC milliseconds; `None` if there is none.
     pub fn epoch_ms(&self) -> Option<i64> {
-        self.epoch_ms
+        self.accepted_times_ms.last().copied()
+    }
+
+    /// The times of all accepted events in UTC milliseconds, in order.
+    pub fn accepted_times_ms(&self) -> &[i64] {
+        &self.accepted_times_ms
     }
 
     /// The dead letters by topic, partition and line.
@@ -211,7 +217,7 @@ impl Reference {
 
     /// The tables at the last epoch.
     pub fn tables(&self) -> Tables {
-        self.tables_at(self.epoch_ms.unwrap_or(0))
+        self.tables_at(self.epoch_ms().unwrap_or(0))
     }
 
     /// The tables at another epoch, in UTC milliseconds, that is not before the last event.

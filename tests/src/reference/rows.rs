@@ -185,6 +185,7 @@ pub(super) fn dealers(view: View<'_>) -> Vec<Value> {
             "time_zone": dealer.text("timeZone").unwrap_or("UTC"),
             "state": dealer.cell("state"),
             "currency": dealer.text("currency").unwrap_or("USD"),
+            "updated_at": time_cell(dealer.updated_ms()),
         })
     };
     view.live(EntityKind::Dealer).into_iter().map(row).collect()
