@@ -172,7 +172,7 @@ pub enum HistoryError {
     /// The store refused a write.
     #[error("the object {path} cannot be written: {}", mend_chain(source))]
     Write {
-        /// Path within the store.
+        /// The store and the path in it.
         path: String,
         /// What the store said.
         source: object_store::Error,
@@ -180,7 +180,7 @@ pub enum HistoryError {
     /// The store refused a read or a listing.
     #[error("the object {path} cannot be read: {}", mend_chain(source))]
     Read {
-        /// Path within the store.
+        /// The store and the path in it.
         path: String,
         /// What the store said.
         source: object_store::Error,
@@ -190,13 +190,13 @@ pub enum HistoryError {
         "{path} holds no manifest, so no history was ever published there: check the path, or run the pipeline first"
     )]
     NoManifest {
-        /// The manifest folder within the store.
+        /// The store and the folder of manifests in it.
         path: String,
     },
     /// A manifest is not what this code writes.
     #[error("the manifest {path} is damaged: restore it, or delete it to fall back to the one before")]
     ManifestDamaged {
-        /// Path within the store.
+        /// The store and the path in it.
         path: String,
         /// What is wrong with it.
         source: serde_json::Error,
@@ -206,7 +206,7 @@ pub enum HistoryError {
         "the manifest {path} has format version {found}, and this build reads only {supported}: use the build that wrote it"
     )]
     ManifestVersion {
-        /// Path within the store.
+        /// The store and the path in it.
         path: String,
         /// The version in the file.
         found: u64,
@@ -295,30 +295,34 @@ fn io_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     std::iter::successors(Some(error), |cause| (*cause).source()).find_map(|cause| cause.downcast_ref::<io::Error>())
 }
 
-fn mend_chain(error: &(dyn Error + 'static)) -> &'static str {
-    io_cause(error).map_or("see the cause, mend the store, then run again", mend)
+fn mend_chain(error: &(dyn Error + 'static)) -> String {
+    io_cause(error).map_or_else(|| format!("the store says {error}: mend it, then run again"), mend)
 }
 
 /// What happened and how to mend it, in words, by the kind of failure.
-fn mend(error: &io::Error) -> &'static str {
+fn mend(error: &io::Error) -> String {
     /// Too many open files, by this process or on this machine.
     const OPEN_FILES_EXHAUSTED: [i32; 2] = [24, 23];
-    if error.raw_os_error().is_some_and(|code| OPEN_FILES_EXHAUSTED.contains(&code)) {
-        return "too many files are open: raise the limit (ulimit -n), or join small input files";
-    }
-    match error.kind() {
-        io::ErrorKind::NotFound => "it does not exist: check the path, and where a link points",
-        io::ErrorKind::PermissionDenied => "permission is denied: grant it to this user, or choose another place",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+    /// Too many levels of symbolic links.
+    const LINKS_IN_A_CIRCLE: i32 = 40;
+    let known = match (error.kind(), error.raw_os_error()) {
+        (_, Some(code)) if OPEN_FILES_EXHAUSTED.contains(&code) => {
+            "too many files are open: raise the limit (ulimit -n), or join small input files"
+        }
+        (_, Some(LINKS_IN_A_CIRCLE)) => "its links lead in a circle: let them end at a file",
+        (io::ErrorKind::NotFound, _) => "it does not exist: check the path, and where a link points",
+        (io::ErrorKind::PermissionDenied, _) => "permission is denied: grant it to this user, or choose another place",
+        (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge, _) => {
             "the disk is full: free space, or choose a folder on another disk"
         }
-        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only: choose another folder",
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+        (io::ErrorKind::ReadOnlyFilesystem, _) => "the file system is read-only: choose another folder",
+        (io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists, _) => {
             "a file is in the way: move it, or choose another folder"
         }
-        io::ErrorKind::IsADirectory => "a folder is in the way: move it, or choose another name",
-        _ => "see the cause, mend the disk or file system, then run again",
-    }
+        (io::ErrorKind::IsADirectory, _) => "a folder is in the way: move it, or choose another name",
+        _ => return format!("{error}: mend the disk or file system, then run again"),
+    };
+    known.to_owned()
 }
 
 #[cfg(test)]

@@ -148,7 +148,12 @@ pub fn replay(options: &ReplayOptions, progress: &Arc<Progress>) -> Result<Repla
         chunk_bytes: CHUNK_BYTES,
         line_bytes_max: RECORD_BYTES_MAX as u64,
     };
-    let plan = Arc::new(Index::build(&sources, index, event_time_of)?);
+    let mut plan = Index::build(&sources, index, event_time_of)?;
+    if !damages.is_empty() {
+        // Their dead letters need an epoch, even if there is nothing else.
+        plan.ensure_chunk();
+    }
+    let plan = Arc::new(plan);
     let index_time = started.elapsed();
     let failure = Failure::default();
     let damaged = damages
@@ -288,7 +293,7 @@ fn run(
     let workers = options.workers.max(1);
     let settings = EntitySettings {
         dedup_horizon_ms: options.dedup_horizon_ms,
-        dedup_keys_max: options.dedup_keys_max.div_ceil(workers),
+        dedup_keys_max: options.dedup_keys_max,
         retention_ms: options.retention_ms,
         rows: outputs.is_some(),
     };

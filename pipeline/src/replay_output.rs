@@ -29,6 +29,12 @@ pub enum OutputError {
     /// Its manifest cannot be read.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// A file that the manifest names is gone.
+    #[error("{path} is missing, though the manifest names it: bring it back, or replay again with --overwrite", path = path.display())]
+    FileMissing {
+        /// The file.
+        path: PathBuf,
+    },
     /// Its tables cannot be opened.
     #[error(transparent)]
     Sql(#[from] SqlError),
@@ -66,8 +72,7 @@ pub fn open_output(output: &Path) -> Result<Session, OutputError> {
     if !output.is_dir() {
         return Err(OutputError::Missing { path: output.to_owned() });
     }
-    let store = HistoryStore::local(output)?;
-    let manifest = Manifest::latest(&store)?;
+    let manifest = Manifest::latest(&HistoryStore::local(output)?)?;
     let folder = output.join("parquet");
     let files: Vec<FileEntry> = manifest
         .tables
@@ -75,6 +80,9 @@ pub fn open_output(output: &Path) -> Result<Session, OutputError> {
         .flat_map(|(table, files)| files.iter().map(move |file| (table, file)))
         .map(|(table, file)| FileEntry { table: table.clone(), path: folder.join(&file.path) })
         .collect();
+    if let Some(missing) = files.iter().find(|file| !file.path.exists()) {
+        return Err(OutputError::FileMissing { path: missing.path.clone() });
+    }
     let options = SessionOptions {
         queried_epoch_ms: manifest.epoch_last,
         memory_bytes_max: QUERY_MEMORY_BYTES_MAX,

@@ -11,7 +11,8 @@ use connectors::files::{ChunkReader, Line, Plan};
 use operators::dataflow::driver::Epoch;
 use operators::domain::batch::{EventBatch, Place, RawBytes, Rejected, Span};
 use operators::domain::event_time::event_time_of;
-use operators::domain::parse::Parser;
+use operators::domain::hash::shard_of;
+use operators::domain::parse::{Parser, too_large};
 use operators::domain::rejection::ReasonCode;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::generic::operator::source;
@@ -56,6 +57,9 @@ impl ChunkParser {
         let ranges = &plan.ranges[plan.chunks[chunk].ranges.clone()];
         let mut epochs: Vec<i64> = ranges.iter().map(|range| range.epoch).collect();
         epochs.dedup();
+        if epochs.is_empty() {
+            epochs.push(plan.chunks[chunk].epoch_first);
+        }
         let mut batches: Vec<EventBatch> = (0..self.peers)
             .map(|destination| EventBatch {
                 destination: destination as u64,
@@ -73,18 +77,21 @@ impl ChunkParser {
             let record = Span { start: line.start, length: line.end - line.start };
             match self.parser.parse(&raw.0, record, place, line.epoch) {
                 Ok(event) => {
-                    let destination = event.dealer_hash as usize % self.peers;
+                    let destination = shard_of(event.dealer_hash) % self.peers;
                     self.parser.push(event, &mut batches[destination]);
                 }
-                Err(rejection) => {
-                    let destination = self.parser.dealer_hash(&raw.0, &rejection) as usize % self.peers;
+                Err(mut rejection) => {
+                    if line.bytes_cut > 0 {
+                        rejection = too_large(u64::from(record.length) + line.bytes_cut);
+                    }
+                    let destination = shard_of(self.parser.dealer_hash(&raw.0, &rejection)) % self.peers;
                     let own_time = event_time_of(&raw.0[line.start as usize..line.end as usize]);
                     let time_ms = own_time.unwrap_or_else(|| plan.time_before(line.file, line.line_number));
                     self.parser.push_rejection(
                         rejection,
                         record,
                         place,
-                        (line.epoch, time_ms),
+                        (line.epoch, time_ms, line.bytes_cut),
                         &mut batches[destination],
                     );
                 }
@@ -98,6 +105,7 @@ impl ChunkParser {
                     time_ms: epoch,
                     dealer: None,
                     record: Span::default(),
+                    unread_bytes: 0,
                     place: *place,
                     code: ReasonCode::DamagedFile as u8,
                     sentence: format!("The packed file breaks off here: {reason}."),

@@ -39,5 +39,10 @@ pub(crate) fn sentence(message: &str) -> String {
     while let Some(shorter) = KINDS.iter().find_map(|kind| text.strip_prefix(kind)) {
         text = shorter;
     }
-    text.to_owned()
+    // The parser's errors come in their debug form.
+    let parser = ["ParserError(\"", "TokenizerError(\""].iter().find_map(|kind| text.strip_prefix(kind));
+    match parser.and_then(|message| message.strip_suffix("\")")) {
+        Some(message) => format!("this is no SQL: {}", message.replace("\\\"", "\"").replace("\\n", " ")),
+        None => text.to_owned(),
+    }
 }

@@ -29,6 +29,7 @@ pub fn json_value(array: &dyn Array, row: usize) -> Value {
         return Value::Null;
     }
     match array.data_type() {
+        DataType::Null => Value::Null,
         DataType::Boolean => array.as_boolean().value(row).into(),
         DataType::Float64 => {
             let number = array.as_primitive::<Float64Type>().value(row);

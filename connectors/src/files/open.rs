@@ -121,35 +121,49 @@ struct Opened {
     damage: Option<String>,
 }
 
-fn open(input: &InputFile, scratch: &Path, buffer_left: &AtomicU64) -> Result<Opened, FilesError> {
-    let cannot_open = |source| FilesError::Open { path: input.path.clone(), source };
-    let file = File::open(&input.path).map_err(cannot_open)?;
-    match input.compression {
-        Compression::None => {
-            let length = file.metadata().map_err(cannot_open)?.len();
-            Ok(Opened { bytes: Bytes::InFile(file), length, damage: None })
-        }
-        Compression::Gzip => unpack(MultiGzDecoder::new(BufReader::new(file)), input, scratch, buffer_left),
-        Compression::Zstandard => {
-            let decoder = zstd::stream::read::Decoder::new(file).map_err(cannot_open)?;
-            unpack(decoder, input, scratch, buffer_left)
-        }
-    }
+fn decoder(input: &InputFile) -> io::Result<Box<dyn Read>> {
+    let file = File::open(&input.path)?;
+    Ok(match input.compression {
+        Compression::None => Box::new(file),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+        Compression::Zstandard => Box::new(zstd::stream::read::Decoder::new(file)?),
+    })
 }
 
-fn unpack(
-    mut decoder: impl Read,
-    input: &InputFile,
-    scratch: &Path,
-    buffer_left: &AtomicU64,
-) -> Result<Opened, FilesError> {
+fn open(input: &InputFile, scratch: &Path, buffer_left: &AtomicU64) -> Result<Opened, FilesError> {
+    let cannot_open = |source| FilesError::Open { path: input.path.clone(), source };
+    if input.compression == Compression::None {
+        let file = File::open(&input.path).map_err(cannot_open)?;
+        let length = file.metadata().map_err(cannot_open)?.len();
+        return Ok(Opened { bytes: Bytes::InFile(file), length, damage: None });
+    }
+    unpack(input, scratch, buffer_left)
+}
+
+/// What a decoder had unpacked behind `length` bytes in the very call that met the damage, and kept to itself: read again with a
+/// target so small that nothing is kept.
+fn rescue(input: &InputFile, length: u64) -> Vec<u8> {
+    let mut rescued = Vec::new();
+    let Ok(decoder) = decoder(input) else { return rescued };
+    let mut decoder = decoder;
+    if io::copy(&mut (&mut decoder).take(length), &mut io::sink()).is_ok_and(|count| count == length) {
+        let mut byte = [0];
+        while rescued.len() < BLOCK_BYTES && matches!(decoder.read(&mut byte), Ok(1)) {
+            rescued.push(byte[0]);
+        }
+    }
+    rescued
+}
+
+fn unpack(input: &InputFile, scratch: &Path, buffer_left: &AtomicU64) -> Result<Opened, FilesError> {
+    let mut decoder = decoder(input).map_err(|source| FilesError::Open { path: input.path.clone(), source })?;
     let cannot_spill = |source| FilesError::Spill { path: input.path.clone(), folder: scratch.to_path_buf(), source };
     let mut block = vec![0; BLOCK_BYTES];
     let mut in_memory = Vec::new();
     let mut spilled: Option<File> = None;
     let mut length = 0;
     let mut damage = None;
-    loop {
+    while damage.is_none() {
         let count = match decoder.read(&mut block) {
             Ok(0) => break,
             Ok(count) => count,
@@ -159,8 +173,10 @@ fn unpack(
                 return Err(FilesError::Read { path: input.path.clone(), offset: length, source });
             }
             Err(error) => {
-                damage = Some(damage_in_words(&error, length));
-                break;
+                let rescued = rescue(input, length);
+                damage = Some(damage_in_words(&error, length + rescued.len() as u64));
+                block[..rescued.len()].copy_from_slice(&rescued);
+                rescued.len()
             }
         };
         if spilled.is_none() && !take(buffer_left, count as u64) {

@@ -89,6 +89,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Adds a chunk without lines, at epoch 0, if there is none.
+    pub fn ensure_chunk(&mut self) {
+        if self.chunks.is_empty() {
+            self.epochs.push(EpochInfo { label: 0, records: 0 });
+            self.chunks.push(Chunk { epoch_first: 0, epoch_last: 0, ranges: 0..0, bytes: 0, records: 0 });
+        }
+    }
+
     /// The time in ms that a line without a readable one counts as: that of the line before it.
     pub fn time_before(&self, file: u32, line_number: u64) -> i64 {
         let at = self.untimed.partition_point(|run| (run.file, run.first_line) <= (file, line_number));

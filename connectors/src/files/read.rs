@@ -29,7 +29,7 @@ pub struct Line {
     pub epoch: i64,
     /// One-based, counting every physical line of the file.
     pub line_number: u64,
-    /// Bytes of the line missing behind `end`, its line's end among them: above 0 only for a line above
+    /// Bytes of the line missing behind `end`, without its line's end: above 0 only for a line above
     /// `line_bytes_max`, of which `line_bytes_max + 1` bytes are listed so that it is seen to be too long.
     pub bytes_cut: u64,
 }
@@ -104,7 +104,15 @@ impl ChunkReader {
         let wanted = bytes_wanted(range, line_bytes_max);
         if wanted < range.length {
             // Listed whatever its first bytes are: they must stay more than the limit.
-            lines.push(listed(start, start + wanted as usize, range.first_line, range.length - wanted));
+            let mut tail = [0; 2];
+            let source = &self.sources[range.file as usize];
+            source.read_exact_at(&mut tail, range.offset + range.length - 2)?;
+            let line_end = match tail {
+                [b'\r', b'\n'] => 2,
+                [_, b'\n'] => 1,
+                _ => 0,
+            };
+            lines.push(listed(start, start + wanted as usize, range.first_line, range.length - wanted - line_end));
             return Ok(());
         }
         let listed_before = lines.len();

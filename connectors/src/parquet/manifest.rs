@@ -87,7 +87,7 @@ impl Manifest {
     pub fn latest(store: &HistoryStore) -> Result<Self, HistoryError> {
         match highest_number(store)? {
             Some(number) => Self::load(store, number),
-            None => Err(HistoryError::NoManifest { path: store.path(MANIFEST_FOLDER).to_string() }),
+            None => Err(HistoryError::NoManifest { path: store.place_of(&store.path(MANIFEST_FOLDER)) }),
         }
     }
 
@@ -99,7 +99,7 @@ impl Manifest {
     pub fn publish(&self, store: &HistoryStore) -> Result<(), HistoryError> {
         let path = store.path(&relative_path(self.number));
         let mut json = serde_json::to_vec_pretty(self)
-            .map_err(|source| HistoryError::ManifestDamaged { path: path.to_string(), source })?;
+            .map_err(|source| HistoryError::ManifestDamaged { path: store.place_of(&path), source })?;
         json.push(b'\n');
         let json = Bytes::from(json);
 
@@ -122,10 +122,14 @@ impl Manifest {
         }
         let path = store.path(&relative_path(number));
         let json = store.get(&path)?;
-        let damaged = |source| HistoryError::ManifestDamaged { path: path.to_string(), source };
+        let damaged = |source| HistoryError::ManifestDamaged { path: store.place_of(&path), source };
         let Version { format_version: found } = serde_json::from_slice(&json).map_err(damaged)?;
         if found != FORMAT_VERSION {
-            return Err(HistoryError::ManifestVersion { path: path.to_string(), found, supported: FORMAT_VERSION });
+            return Err(HistoryError::ManifestVersion {
+                path: store.place_of(&path),
+                found,
+                supported: FORMAT_VERSION,
+            });
         }
         serde_json::from_slice(&json).map_err(damaged)
     }

@@ -24,6 +24,8 @@ const HISTORY_FOLDER: &str = "parquet";
 pub struct HistoryStore {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
+    /// What errors call the store.
+    name: String,
 }
 
 impl fmt::Debug for HistoryStore {
@@ -32,14 +34,15 @@ impl fmt::Debug for HistoryStore {
             .debug_struct("HistoryStore")
             .field("store", &self.store.to_string())
             .field("prefix", &self.prefix)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
 impl HistoryStore {
     /// History in `store`, in the folder `parquet` below `prefix`.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: &Path) -> Self {
-        Self { store, prefix: prefix.clone().join(HISTORY_FOLDER) }
+        let name = store.to_string();
+        Self { store, prefix: prefix.clone().join(HISTORY_FOLDER), name }
     }
 
     /// History in the folder `parquet` of a local `folder`, which is made if it is missing.
@@ -53,7 +56,7 @@ impl HistoryStore {
         };
         std::fs::create_dir_all(folder).map_err(|source| unusable(source.into()))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|source| unusable(source.into()))?;
-        Ok(Self::new(Arc::new(store), &Path::default()))
+        Ok(Self { name: folder.display().to_string(), ..Self::new(Arc::new(store), &Path::default()) })
     }
 
     /// The store itself, for readers that scan it.
@@ -66,6 +69,11 @@ impl HistoryStore {
         relative.split('/').fold(self.prefix.clone(), Path::join)
     }
 
+    /// Where a path lies, for people.
+    pub(super) fn place_of(&self, path: &Path) -> String {
+        format!("{}/{path}", self.name)
+    }
+
     /// Writes a whole object, or none of it; over one of the same name if `mode` allows. The inner result is false if
     /// there was one and `mode` does not.
     pub(super) fn put(&self, path: &Path, bytes: Bytes, mode: PutMode) -> Result<bool, HistoryError> {
@@ -73,19 +81,19 @@ impl HistoryStore {
         match block_on(self.store.put_opts(path, PutPayload::from_bytes(bytes), options)) {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(source) => Err(HistoryError::Write { path: path.to_string(), source }),
+            Err(source) => Err(HistoryError::Write { path: self.place_of(path), source }),
         }
     }
 
     pub(super) fn get(&self, path: &Path) -> Result<Bytes, HistoryError> {
         block_on(async { self.store.get(path).await?.bytes().await })
-            .map_err(|source| HistoryError::Read { path: path.to_string(), source })
+            .map_err(|source| HistoryError::Read { path: self.place_of(path), source })
     }
 
     /// The names of the objects directly in `folder`.
     pub(super) fn names(&self, folder: &Path) -> Result<Vec<String>, HistoryError> {
         let objects: Vec<_> = block_on(self.store.list(Some(folder)).try_collect())
-            .map_err(|source| HistoryError::Read { path: folder.to_string(), source })?;
+            .map_err(|source| HistoryError::Read { path: self.place_of(folder), source })?;
         let name_in_folder = |path: &Path| {
             let mut parts = path.prefix_match(folder)?;
             let name = parts.next()?.as_ref().to_owned();

@@ -32,6 +32,7 @@ struct Link {
 const UNLINKED: Link = Link { customer: NONE, next: NONE, previous: NONE, seen_at: i64::MIN };
 
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that do not exclude one another")]
 struct RollUp {
     counts: [u32; 2],
     heads: [u32; 2],

@@ -21,7 +21,7 @@ use super::driver::{Inputs, Machine};
 use super::entity_rows::{RepAttributes, write_row};
 use super::expiry::Expiry;
 use super::facts::Facts;
-use super::letters::DeadLetter;
+use super::letters::{DeadLetter, Payload};
 use super::rep_names::{RepKey, RepNames};
 use super::sources::Sources;
 use super::statistics::Statistics;
@@ -30,7 +30,7 @@ use crate::domain::duplicates::{Duplicates, Sighting};
 use crate::domain::entity::{EntityKind, PHASE_FRONTLINE, deal, dealer, lead, vehicle};
 use crate::domain::entity_store::{EntityStore, EntityView, UNTAGGED};
 use crate::domain::event::{Effect, EventSpec, EventType};
-use crate::domain::hash::hash_within;
+use crate::domain::hash::{hash_text, hash_within, shard_of};
 use crate::domain::merge::{Change, Incoming, Mark, SlotValue};
 use crate::domain::rejection::ReasonCode;
 use crate::domain::rows::{RowBatch, RowChange};
@@ -42,7 +42,7 @@ use crate::domain::zone::Zone;
 pub struct EntitySettings {
     /// How long an event's id is remembered.
     pub dedup_horizon_ms: i64,
-    /// How many ids a worker remembers at most.
+    /// How many ids are remembered at most, over all shards of all workers.
     pub dedup_keys_max: usize,
     /// How long an untouched lead, deal or vehicle stays.
     pub retention_ms: i64,
@@ -84,6 +84,8 @@ struct Touched {
     kind: EntityKind,
     place: u32,
     changed: bool,
+    /// Whether its retention ends with the epoch.
+    expires: bool,
     /// The slots that were written, a bit each.
     slots: u32,
     /// Whether a row of it stood there before.
@@ -177,7 +179,7 @@ impl EntityMachine {
             let indexes = start..inputs.len().min(start + BLOCK_EVENTS);
             black_box(indexes.clone().fold(0, |sum, index| {
                 let (batch, event) = inputs.event(index);
-                sum ^ self.duplicates.warm(event.identity) ^ u64::from(batch.warm(event))
+                sum ^ self.duplicates.warm(shard_of(event.dealer_hash), event.identity) ^ u64::from(batch.warm(event))
             }));
             for index in indexes {
                 let (batch, event) = inputs.event(index);
@@ -225,7 +227,7 @@ impl EntityMachine {
         let dealer = self.dealer(event.dealer_hash, batch.text(event.dealer), &mut output.kpis);
         let source = self.sources.count(Some(dealer), event.place.topic);
         source.records += 1;
-        match self.duplicates.insert(event.identity, event.content, event.time_ms) {
+        match self.duplicates.insert(shard_of(event.dealer_hash), event.identity, event.content, event.time_ms) {
             Sighting::First => {}
             Sighting::Duplicate => {
                 source.duplicates += 1;
@@ -235,7 +237,6 @@ impl EntityMachine {
             Sighting::Reused => {
                 source.rejected += 1;
                 counts.outputs += 1;
-                let (payload, payload_bytes) = DeadLetter::payload_of(batch.text(event.record));
                 let sentence =
                     "The id was accepted before from this source, with other bytes; give each event an id of its own.";
                 let letter = DeadLetter {
@@ -245,8 +246,7 @@ impl EntityMachine {
                     place: event.place,
                     code: ReasonCode::IdReused as u8,
                     sentence: sentence.into(),
-                    payload,
-                    payload_bytes,
+                    payload: Payload::of(batch.text(event.record), 0),
                 };
                 self.letter(output, letter);
                 return None;
@@ -330,6 +330,9 @@ impl EntityMachine {
         if kind == EntityKind::Customer && outcome.changed {
             self.customers.engage(place);
         }
+        if kind == EntityKind::Dealer && outcome.slots & (1 << dealer::TIME_ZONE) != 0 {
+            self.change_zone(epoch, place, change.incoming.time_ms, kpis);
+        }
     }
 
     /// An entity that was due before the event that touches it: it leaves, and begins anew at the same place.
@@ -347,6 +350,7 @@ impl EntityMachine {
         // What it did earlier in this epoch counts before it leaves.
         self.count(epoch, kind, dealer, &old, &Facts::of(self.store.entity(kind, place)), kpis);
         let rep = self.touched[index].rep.take();
+        self.statistics.borrow_mut().expired += u64::from(self.store.entity(kind, place).is_alive());
         self.leave(kind, place);
         // The place that was freed last is given out first, and the calendar still has it.
         let place = self.store.find_or_insert(kind, dealer, hash, id);
@@ -355,6 +359,7 @@ impl EntityMachine {
             kind,
             place,
             changed: true,
+            expires: false,
             slots: u32::MAX,
             shown,
             facts: Facts::default(),
@@ -396,6 +401,7 @@ impl EntityMachine {
             kind,
             place,
             changed: false,
+            expires: false,
             slots: 0,
             shown: facts.alive,
             facts,
@@ -406,8 +412,8 @@ impl EntityMachine {
     }
 
     /// Compares what an entity was before the epoch with what it is now, and tells the views.
-    fn settle(&mut self, epoch: i64, touched: Touched, output: &mut EntityOutput) {
-        let Touched { kind, place, changed, slots, shown, facts: old, rep, attributes } = touched;
+    fn settle(&mut self, epoch: i64, touched: &Touched, output: &mut EntityOutput) {
+        let Touched { kind, place, changed, expires, slots, shown, facts: old, rep, attributes } = *touched;
         if !changed || kind == EntityKind::Customer {
             return;
         }
@@ -422,6 +428,9 @@ impl EntityMachine {
             EntityKind::Vehicle => TableId::Vehicles,
             EntityKind::Rep | EntityKind::Customer => TableId::Reps,
         };
+        if expires {
+            return self.settle_expired(epoch, (kind, place), table, (shown, new.alive), rep, output);
+        }
         if new.alive != shown {
             self.statistics.borrow_mut().live_rows[table as usize] += i64::from(new.alive) - i64::from(shown);
         }
@@ -457,6 +466,29 @@ impl EntityMachine {
         } else if shown {
             write_row(&self.store, kind, place, epoch, RowChange::Delete, rows);
         }
+    }
+
+    /// An entity that was touched in the epoch and is due by its end: it leaves without having been shown as it was between.
+    fn settle_expired(
+        &mut self,
+        epoch: i64,
+        (kind, place): (EntityKind, u32),
+        table: TableId,
+        (shown, alive): (bool, bool),
+        rep: Option<RepKey>,
+        output: &mut EntityOutput,
+    ) {
+        {
+            let mut statistics = self.statistics.borrow_mut();
+            statistics.live_rows[table as usize] -= i64::from(shown);
+            statistics.expired += u64::from(alive);
+        }
+        if self.settings.rows && shown {
+            let change = if alive { RowChange::Expire } else { RowChange::Delete };
+            write_row(&self.store, kind, place, epoch, change, &mut self.rows[table as usize]);
+        }
+        output.active_deals.extend(rep.map(|rep| (rep, epoch, -1)));
+        self.leave(kind, place);
     }
 
     /// The rep of an active deal.
@@ -531,16 +563,34 @@ impl EntityMachine {
         }
     }
 
-    /// Counts a dealer's entities anew after its zone changed. Frozen counts of entities that left stay on their days.
-    fn rezone(&mut self, epoch: i64, dealer: u32, zone: &Zone, zone_name: &[u8], kpis: &mut KpiBatch) {
+    /// Counts a dealer's entities anew if its zone is another now. What left before `changed_at` stays counted as it was.
+    fn change_zone(&mut self, epoch: i64, place: u32, changed_at: i64, kpis: &mut KpiBatch) {
+        let entity = self.store.entity(EntityKind::Dealer, place);
+        let dealer = entity.dealer();
+        let zone_name = entity.text(dealer::TIME_ZONE).unwrap_or_else(|| b"UTC".to_vec());
+        if zone_name == self.dealers[dealer as usize].zone_name {
+            return;
+        }
+        // What the epoch did until here counts in the zone that was.
+        for index in 0..self.touched.len() {
+            let Touched { kind, place, facts: old, .. } = self.touched[index];
+            let entity = self.store.entity(kind, place);
+            if entity.dealer() == dealer {
+                let new = Facts::of(entity);
+                self.count(epoch, kind, dealer, &old, &new, kpis);
+                self.touched[index].facts = new;
+            }
+        }
+        let zone = std::str::from_utf8(&zone_name).ok().and_then(Zone::parse).unwrap_or_else(Zone::utc);
         for take in [true, false] {
             if !take {
-                self.dealers[dealer as usize] = DealerState { zone: zone.clone(), zone_name: zone_name.to_vec() };
+                self.dealers[dealer as usize] = DealerState { zone: zone.clone(), zone_name: zone_name.clone() };
             }
             for kind in [EntityKind::Lead, EntityKind::Deal, EntityKind::Vehicle] {
                 for place in 0..self.store.places(kind) {
                     let entity = self.store.entity(kind, place);
-                    if entity.is_held() && entity.dealer() == dealer {
+                    let due = entity.touched_at().saturating_add(self.settings.retention_ms);
+                    if entity.is_held() && entity.dealer() == dealer && due > changed_at {
                         let facts = Facts::of(entity);
                         let none = Facts::default();
                         let (old, new) = if take { (&facts, &none) } else { (&none, &facts) };
@@ -553,7 +603,16 @@ impl EntityMachine {
 
     /// Ends the epoch: settles what was touched, lets go what is due, and closes the roll-ups.
     fn close(&mut self, epoch: i64, output: &mut EntityOutput) {
-        let mut zones = Vec::new();
+        let (store, retention_ms) = (&self.store, self.settings.retention_ms);
+        let mut due = self.expiry.take_due(epoch, |kind, place| {
+            let entity = store.entity(kind, place);
+            entity.is_held().then(|| entity.touched_at().saturating_add(retention_ms))
+        });
+        // What was touched as well gets one row for both.
+        due.retain(|(kind, place)| {
+            let touched = self.touched.get_mut(self.store.tag(*kind, *place) as usize);
+            touched.filter(|touched| touched.changed).map(|touched| touched.expires = true).is_none()
+        });
         let mut touched = std::mem::take(&mut self.touched);
         while !touched.is_empty() {
             // From the end, since what was touched last is likely to be in the cache still; the views do not care for the order.
@@ -561,27 +620,10 @@ impl EntityMachine {
             self.warm(&touched[block..]);
             for entity in touched.drain(block..) {
                 self.store.set_tag(entity.kind, entity.place, UNTAGGED);
-                if entity.kind == EntityKind::Dealer && entity.changed {
-                    zones.push(entity.place);
-                }
-                self.settle(epoch, entity, output);
+                self.settle(epoch, &entity, output);
             }
         }
         self.touched = touched;
-        for place in zones {
-            let entity = self.store.entity(EntityKind::Dealer, place);
-            let dealer = entity.dealer();
-            let name = entity.text(dealer::TIME_ZONE).unwrap_or_else(|| b"UTC".to_vec());
-            if name != self.dealers[dealer as usize].zone_name {
-                let zone = std::str::from_utf8(&name).ok().and_then(Zone::parse).unwrap_or_else(Zone::utc);
-                self.rezone(epoch, dealer, &zone, &name, &mut output.kpis);
-            }
-        }
-        let (store, retention_ms) = (&self.store, self.settings.retention_ms);
-        let due = self.expiry.take_due(epoch, |kind, place| {
-            let entity = store.entity(kind, place);
-            entity.is_held().then(|| entity.touched_at().saturating_add(retention_ms))
-        });
         for (kind, place) in due {
             self.expire(epoch, kind, place, output);
         }
@@ -674,12 +716,11 @@ impl Machine for EntityMachine {
         let mut counts = EpochCounts { epoch, ..EpochCounts::default() };
         for (batch, rejected) in inputs.rejected() {
             let name = rejected.dealer.map(|dealer| batch.text(dealer));
-            let dealer = name.map(|name| self.dealer(crate::domain::hash::hash_text(name), name, &mut output.kpis));
+            let dealer = name.map(|name| self.dealer(hash_text(name), name, &mut output.kpis));
             let source = self.sources.count(dealer, rejected.place.topic);
             source.records += 1;
             source.rejected += 1;
             counts.outputs += 1;
-            let (payload, payload_bytes) = DeadLetter::payload_of(batch.text(rejected.record));
             let letter = DeadLetter {
                 epoch,
                 time_ms: rejected.time_ms,
@@ -687,8 +728,7 @@ impl Machine for EntityMachine {
                 place: rejected.place,
                 code: rejected.code,
                 sentence: rejected.sentence.clone(),
-                payload,
-                payload_bytes,
+                payload: Payload::of(batch.text(rejected.record), rejected.unread_bytes),
             };
             self.letter(output, letter);
         }

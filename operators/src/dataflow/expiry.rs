@@ -22,24 +22,12 @@ impl Expiry {
     pub fn take_due(&mut self, now_ms: i64, due_of: impl Fn(EntityKind, u32) -> Option<i64>) -> Vec<(EntityKind, u32)> {
         let mut due = Vec::new();
         let today = now_ms.div_euclid(DAY_MS);
-        while let Some(entry) = self.days.first_entry() {
-            let day = *entry.key();
-            if day > today {
-                break;
-            }
-            let entities = entry.remove();
-            let mut later = Vec::new();
-            for (kind, place) in entities {
-                match due_of(kind, place) {
-                    Some(at) if at <= now_ms => due.push((kind, place)),
-                    Some(at) if at.div_euclid(DAY_MS) <= today => later.push((kind, place)),
-                    Some(at) => self.schedule(kind, place, at),
-                    None => {}
-                }
-            }
-            if !later.is_empty() {
-                self.days.insert(today, later);
-                break;
+        let later = self.days.split_off(&(today + 1));
+        for (kind, place) in std::mem::replace(&mut self.days, later).into_values().flatten() {
+            match due_of(kind, place) {
+                Some(at) if at <= now_ms => due.push((kind, place)),
+                Some(at) => self.schedule(kind, place, at),
+                None => {}
             }
         }
         due
@@ -65,5 +53,16 @@ mod tests {
         assert_eq!(expiry.take_due(5 * DAY_MS + 10, due_of), [(EntityKind::Lead, 1)]);
         assert_eq!(expiry.take_due(9 * DAY_MS, due_of), [(EntityKind::Lead, 2)]);
         assert!(expiry.days.is_empty());
+    }
+
+    #[test]
+    fn what_is_put_off_to_today_joins_what_is_due_today() {
+        let mut expiry = Expiry::default();
+        expiry.schedule(EntityKind::Lead, 1, 4 * DAY_MS);
+        expiry.schedule(EntityKind::Lead, 2, 5 * DAY_MS + 20);
+        expiry.schedule(EntityKind::Lead, 3, 5 * DAY_MS + 10);
+        let due_of = |_, place| Some(5 * DAY_MS + if place == 3 { 10 } else { 20 });
+        assert_eq!(expiry.take_due(5 * DAY_MS + 10, due_of), [(EntityKind::Lead, 3)]);
+        assert_eq!(expiry.take_due(5 * DAY_MS + 20, due_of), [(EntityKind::Lead, 1), (EntityKind::Lead, 2)]);
     }
 }

@@ -1,12 +1,13 @@
 //! Dead letters: records that were not accepted, on their way to the topic and the table.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::domain::batch::{Place, topic_of};
 use crate::domain::rejection::ReasonCode;
 use crate::domain::rows::{Cell, RowBatch, RowChange};
 
-/// Longest payload that a dead letter carries, in bytes; longer ones are cut, with the length told.
+/// Longest payload that a dead letter carries, in bytes; longer ones are cut, with length and fingerprint told.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 
 /// A record that was not accepted.
@@ -24,18 +25,34 @@ pub struct DeadLetter {
     pub code: u8,
     /// Why, for people.
     pub sentence: String,
-    /// The original bytes, cut at [`PAYLOAD_BYTES_MAX`].
-    pub payload: Vec<u8>,
-    /// Their number before the cut.
-    pub payload_bytes: u64,
+    /// The original bytes.
+    pub payload: Payload,
+}
+
+/// The bytes of a record, or the first of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// The bytes, cut at [`PAYLOAD_BYTES_MAX`].
+    pub bytes: Vec<u8>,
+    /// Their number before the cut, if they were cut.
+    pub record_bytes: Option<u64>,
+    /// SHA-256 of the whole record, if it was cut and is not beyond the limit of records, of which only the beginning is read.
+    pub record_sha256: Option<[u8; 32]>,
+}
+
+impl Payload {
+    /// The payload of a record; `unread` bytes of it were not even read.
+    pub fn of(record: &[u8], unread: u64) -> Self {
+        let is_cut = record.len() > PAYLOAD_BYTES_MAX || unread > 0;
+        Payload {
+            bytes: record[..record.len().min(PAYLOAD_BYTES_MAX)].to_vec(),
+            record_bytes: is_cut.then_some(record.len() as u64 + unread),
+            record_sha256: (is_cut && unread == 0).then(|| Sha256::digest(record).into()),
+        }
+    }
 }
 
 impl DeadLetter {
-    /// The payload of a record.
-    pub fn payload_of(record: &[u8]) -> (Vec<u8>, u64) {
-        (record[..record.len().min(PAYLOAD_BYTES_MAX)].to_vec(), record.len() as u64)
-    }
-
     /// The reason code.
     pub fn reason_code(&self) -> ReasonCode {
         ReasonCode::ALL.get(usize::from(self.code)).copied().unwrap_or(ReasonCode::InvalidJson)
@@ -51,6 +68,6 @@ impl DeadLetter {
         rows.cell(Cell::Integer(i64::from(self.code)));
         rows.cell(Cell::Text(self.sentence.as_bytes()));
         rows.cell(Cell::Integer(self.time_ms));
-        rows.cell(Cell::Text(&self.payload));
+        rows.cell(Cell::Text(&self.payload.bytes));
     }
 }

@@ -121,6 +121,8 @@ pub struct Rejected {
     pub dealer: Option<Span>,
     /// The record's bytes.
     pub record: Span,
+    /// Bytes of it beyond the limit of records, which were not read.
+    pub unread_bytes: u64,
     /// Its own time if readable, else that of the record before it.
     pub time_ms: i64,
     /// Where it lay.

@@ -1,17 +1,17 @@
 //! Which events were accepted before: sixteen bytes each, forgotten after the horizon.
 //!
 //! ```text
-//!   identity (128 bits) ─┬─ low half  ─▶ which table, which slot
-//!                        └─ high half ─▶ kept: tag (64) | accepted at (40, ms) | hash of the bytes (24)
+//!   dealer ─▶ shard ─▶ which table       identity ─▶ which slot; kept: tag (64) | accepted at (42, ms) | hash of the bytes (22)
 //! ```
 //! A copy within the horizon of the accepted event changes nothing; one with other bytes is a reuse of the id. The horizon is
 //! judged to the millisecond by event times, so the answer does not depend on when the tables are swept.
 
-const TABLES: usize = 64;
+use super::hash::SHARDS;
+
 const SLOTS_MIN: usize = 16;
-const TIME_BITS: u32 = 40;
-const CONTENT_BITS: u32 = 24;
-/// Times are kept since 1990, in 40 bits: enough until 2024 + 34; both ends of the comparison wrap alike.
+/// Events lie between 1990 and 2100, which is less than 2^42 milliseconds: no two times of theirs look alike.
+const TIME_BITS: u32 = 42;
+const CONTENT_BITS: u32 = 22;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 
 /// What [`Duplicates::insert`] finds.
@@ -29,7 +29,7 @@ pub enum Sighting {
 struct Entry {
     /// Zero marks a free slot; a tag of zero is moved to one.
     tag: u64,
-    /// Accepted at (40 bits) and hash of the bytes (24 bits).
+    /// Accepted at, and hash of the bytes.
     meta: u64,
 }
 
@@ -42,25 +42,27 @@ struct Table {
 /// The events of one worker's dealers within the horizon.
 #[derive(Debug)]
 pub struct Duplicates {
+    /// One for each shard.
     tables: Vec<Table>,
-    horizon_ms: u64,
+    horizon_ms: i64,
+    /// Of one table.
     keys_max: usize,
     keys: usize,
 }
 
-/// Milliseconds from `earlier` to `later`, both cut to 40 bits; what lies half the range back counts as the future.
+/// Milliseconds from `earlier` to `later`.
 fn elapsed(later: u64, earlier: u64) -> i64 {
-    let difference = later.wrapping_sub(earlier) & TIME_MASK;
-    if difference > TIME_MASK / 2 { difference as i64 - (1 << TIME_BITS) } else { difference as i64 }
+    later as i64 - earlier as i64
 }
 
 impl Duplicates {
-    /// Remembers events for `horizon_ms` of event time, and at most `keys_max` of them.
+    /// Remembers events for `horizon_ms` of event time, and at most `keys_max` of them over all shards: each has an equal part, so
+    /// that what is remembered does not depend on how shards are dealt over workers.
     pub fn new(horizon_ms: i64, keys_max: usize) -> Self {
         Duplicates {
-            tables: (0..TABLES).map(|_| Table::default()).collect(),
-            horizon_ms: horizon_ms.max(0) as u64,
-            keys_max,
+            tables: (0..SHARDS).map(|_| Table::default()).collect(),
+            horizon_ms: horizon_ms.max(0),
+            keys_max: keys_max.div_ceil(SHARDS),
             keys: 0,
         }
     }
@@ -68,21 +70,20 @@ impl Duplicates {
     /// Reads where [`Duplicates::insert`] will begin to look, so that a batch of lookups waits for memory once. The value says
     /// nothing.
     #[inline]
-    pub fn warm(&self, identity: u128) -> u64 {
-        let table = &self.tables[identity as usize % TABLES];
+    pub fn warm(&self, shard: usize, identity: u128) -> u64 {
+        let table = &self.tables[shard];
         let tag = ((identity >> 64) as u64).max(1);
         table.entries.get(slot_of(tag, table.entries.len())).map_or(0, |entry| entry.tag)
     }
 
     /// Looks an event up and remembers it if it is new.
-    pub fn insert(&mut self, identity: u128, content: u64, time_ms: i64) -> Sighting {
-        let place = identity as u64;
+    pub fn insert(&mut self, shard: usize, identity: u128, content: u64, time_ms: i64) -> Sighting {
         let tag = ((identity >> 64) as u64).max(1);
         let content = content & ((1 << CONTENT_BITS) - 1);
         let time = time_ms as u64 & TIME_MASK;
         let meta = (time << CONTENT_BITS) | content;
-        let horizon = self.horizon_ms as i64;
-        let table = &mut self.tables[place as usize % TABLES];
+        let horizon = self.horizon_ms;
+        let table = &mut self.tables[shard];
         if (table.used + 1) * 8 > table.entries.len() * 7 {
             self.keys -= table.used;
             table.grow(time, horizon);
@@ -96,8 +97,10 @@ impl Duplicates {
                 *entry = Entry { tag, meta };
                 table.used += 1;
                 self.keys += 1;
-                if self.keys > self.keys_max {
-                    self.shed(time);
+                if table.used > self.keys_max {
+                    self.keys -= table.used;
+                    table.shed(time, horizon, self.keys_max);
+                    self.keys += table.used;
                 }
                 return Sighting::First;
             }
@@ -128,24 +131,11 @@ impl Duplicates {
     pub fn size_bytes(&self) -> usize {
         self.tables.iter().map(|table| table.entries.capacity() * size_of::<Entry>()).sum()
     }
-
-    /// Keeps within the limit by shortening the reach: halves it until the keys fit in nine tenths of the limit.
-    fn shed(&mut self, now: u64) {
-        let mut reach = self.horizon_ms as i64;
-        while self.keys * 10 > self.keys_max * 9 && reach > 0 {
-            self.keys = 0;
-            for table in &mut self.tables {
-                table.rebuild(table.entries.len(), now, reach);
-                self.keys += table.used;
-            }
-            reach /= 2;
-        }
-    }
 }
 
-/// Where a key begins to look: the high bits of the place, since the low ones chose the table.
-fn slot_of(place: u64, length: usize) -> usize {
-    ((u128::from(place.rotate_right(TABLES.trailing_zeros())) * length as u128) >> 64) as usize
+/// Where a key begins to look.
+fn slot_of(tag: u64, length: usize) -> usize {
+    ((u128::from(tag) * length as u128) >> 64) as usize
 }
 
 impl Table {
@@ -165,11 +155,18 @@ impl Table {
         self.rebuild(length, now, horizon);
     }
 
+    /// Keeps within the limit by shortening the reach: halves it until the keys fit in nine tenths of the limit.
+    fn shed(&mut self, now: u64, horizon: i64, keys_max: usize) {
+        let mut reach = horizon;
+        while self.used * 10 > keys_max * 9 && reach > 0 {
+            self.rebuild(self.entries.len(), now, reach);
+            reach /= 2;
+        }
+    }
+
     fn rebuild(&mut self, length: usize, now: u64, horizon: i64) {
         let old = std::mem::replace(&mut self.entries, vec![Entry::default(); length]);
         self.used = 0;
-        // Entries do not keep the half of the identity that places them, so they carry on from where they stood: the tag places
-        // them instead.
         for entry in old {
             if entry.tag == 0 || elapsed(now, entry.meta >> CONTENT_BITS) > horizon {
                 continue;
@@ -198,16 +195,16 @@ mod tests {
         let mut duplicates = Duplicates::new(7 * DAY_MS, 1_000_000);
         let identity = hash_identity(b"d", b"s", b"1");
         let start = 1_771_254_245_123;
-        assert_eq!(duplicates.insert(identity, 1, start), Sighting::First);
-        assert_eq!(duplicates.insert(identity, 1, start + 5 * DAY_MS), Sighting::Duplicate);
-        assert_eq!(duplicates.insert(identity, 2, start + 7 * DAY_MS), Sighting::Reused);
-        assert_eq!(duplicates.insert(identity, 2, start + 7 * DAY_MS + 1), Sighting::First);
-        assert_eq!(duplicates.insert(identity, 2, start + 14 * DAY_MS + 1), Sighting::Duplicate);
+        assert_eq!(duplicates.insert(0, identity, 1, start), Sighting::First);
+        assert_eq!(duplicates.insert(0, identity, 1, start + 5 * DAY_MS), Sighting::Duplicate);
+        assert_eq!(duplicates.insert(0, identity, 2, start + 7 * DAY_MS), Sighting::Reused);
+        assert_eq!(duplicates.insert(0, identity, 2, start + 7 * DAY_MS + 1), Sighting::First);
+        assert_eq!(duplicates.insert(0, identity, 2, start + 14 * DAY_MS + 1), Sighting::Duplicate);
     }
 
     #[test]
     fn agrees_with_a_map_while_growing_and_stays_small() {
-        let mut duplicates = Duplicates::new(DAY_MS, 10_000_000);
+        let mut duplicates = Duplicates::new(DAY_MS, usize::MAX);
         let mut reference = std::collections::BTreeMap::new();
         let mut state = 1_u64;
         let start = 1_771_254_245_123;
@@ -223,7 +220,7 @@ mod tests {
                     Sighting::First
                 }
             };
-            assert_eq!(duplicates.insert(identity, id, time_ms), expected);
+            assert_eq!(duplicates.insert(0, identity, id, time_ms), expected);
         }
         let live = reference.values().filter(|time| start + 300_000_000 - **time <= DAY_MS).count();
         assert!(duplicates.size_bytes() <= live * 64, "{} bytes for {live}", duplicates.size_bytes());
@@ -233,7 +230,7 @@ mod tests {
     fn growth_costs_at_most_32_bytes_an_event() {
         let mut duplicates = Duplicates::new(DAY_MS, usize::MAX);
         for id in 0..400_000_u64 {
-            duplicates.insert(hash_identity(b"d", b"s", &id.to_le_bytes()), id, 1_771_254_245_123);
+            duplicates.insert(0, hash_identity(b"d", b"s", &id.to_le_bytes()), id, 1_771_254_245_123);
             if id > 10_000 && id % 1_000 == 0 {
                 assert!(duplicates.size_bytes() as u64 <= id * 32, "{} bytes for {id}", duplicates.size_bytes());
             }
@@ -242,13 +239,13 @@ mod tests {
 
     #[test]
     fn the_limit_shortens_the_reach() {
-        let mut duplicates = Duplicates::new(7 * DAY_MS, 1_000);
+        let mut duplicates = Duplicates::new(7 * DAY_MS, 1_000 * SHARDS);
         for id in 0..10_000_u64 {
             let time_ms = 1_771_254_245_123 + id as i64 * 60_000;
-            assert_eq!(duplicates.insert(hash_identity(b"d", b"s", &id.to_le_bytes()), 0, time_ms), Sighting::First);
+            assert_eq!(duplicates.insert(0, hash_identity(b"d", b"s", &id.to_le_bytes()), 0, time_ms), Sighting::First);
             assert!(duplicates.keys() <= 1_000);
         }
         let last = hash_identity(b"d", b"s", &9_999_u64.to_le_bytes());
-        assert_eq!(duplicates.insert(last, 0, 1_771_254_245_123 + 9_999 * 60_000), Sighting::Duplicate);
+        assert_eq!(duplicates.insert(0, last, 0, 1_771_254_245_123 + 9_999 * 60_000), Sighting::Duplicate);
     }
 }

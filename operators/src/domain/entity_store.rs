@@ -167,9 +167,9 @@ impl EntityStore {
         }
         let cells = shelf.cells.row_mut(place as usize);
         let head = &mut shelf.heads.row_mut(place as usize)[0];
-        for slot in 0..kind.slots() {
+        for (slot, cell) in cells[..kind.slots()].iter().enumerate() {
             if head.state.present & kind.text_slots() & (1 << slot) != 0 {
-                heap.remove(Text::from_bits(cells[slot]));
+                heap.remove(Text::from_bits(*cell));
             }
         }
         cells[kind.slots()..].fill(u64::MAX);

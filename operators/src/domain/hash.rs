@@ -5,6 +5,15 @@
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_64_with_seed};
 
+/// Parts of the state, by dealer. Their number is fixed, so that the state does not know how many workers share them.
+pub const SHARDS: usize = 256;
+
+/// The shard of a dealer, by the hash of its id.
+#[inline]
+pub fn shard_of(dealer_hash: u64) -> usize {
+    dealer_hash as usize % SHARDS
+}
+
 /// Hash of one text.
 pub fn hash_text(text: &[u8]) -> u64 {
     xxh3_64(text)

@@ -102,10 +102,7 @@ impl Parser {
         let bytes = &raw[..(record.start + record.length) as usize];
         let reject = |(code, sentence): Fault| Rejection { code, sentence, dealer: None };
         if record.length as usize > RECORD_BYTES_MAX {
-            return Err(reject((
-                ReasonCode::RecordTooLarge,
-                format!("The record has {} bytes; the limit is {RECORD_BYTES_MAX}.", record.length),
-            )));
+            return Err(too_large(u64::from(record.length)));
         }
         if let Err(error) = std::str::from_utf8(&bytes[record.start as usize..]) {
             return Err(reject((ReasonCode::InvalidUtf8, format!("Byte {} is not UTF-8.", error.valid_up_to() + 1))));
@@ -492,7 +489,7 @@ impl Parser {
         rejection: Rejection,
         record: Span,
         place: Place,
-        (epoch, time_ms): (i64, i64),
+        (epoch, time_ms, unread_bytes): (i64, i64, u64),
         batch: &mut EventBatch,
     ) {
         let base = (batch.raw.0.len() + batch.extra.len()) as u32;
@@ -508,6 +505,7 @@ impl Parser {
             time_ms,
             dealer,
             record,
+            unread_bytes,
             place,
             code: rejection.code as u8,
             sentence: rejection.sentence,
@@ -539,6 +537,12 @@ fn sentence_of(bytes: &[u8], record: Span, fault: JsonFault) -> Fault {
     }
 }
 
+/// Why a record of so many bytes is not accepted.
+pub fn too_large(bytes: u64) -> Rejection {
+    let sentence = format!("The record has {bytes} bytes; the limit is {RECORD_BYTES_MAX}.");
+    Rejection { code: ReasonCode::RecordTooLarge, sentence, dealer: None }
+}
+
 fn is_time_of_day(text: &[u8]) -> bool {
     matches!(text, [h1 @ b'0'..=b'2', h2 @ b'0'..=b'9', b':', b'0'..=b'5', b'0'..=b'9'] if *h1 < b'2' || *h2 < b'4')
 }
@@ -568,7 +572,7 @@ fn sequence_of(bytes: &[u8], token: Option<Token>) -> Result<u64, Fault> {
 fn integer(bytes: &[u8], token: Token, least: i64, greatest: i64) -> Result<Value, Fault> {
     let Token::Number(number) = token else { return fault(ReasonCode::WrongType, "is not a number") };
     let text = &bytes[number.start..number.end];
-    let value = if number.whole { whole_number(text) } else { integral_double(text)? };
+    let value = if number.whole { whole_number(text) } else { integral_decimal(text)? };
     match value {
         Some(value) if (least..=greatest).contains(&value) => Ok(Value::Integer(value)),
         _ if least == 0 => fault(ReasonCode::OutOfRange, "is negative or too large"),
@@ -592,13 +596,40 @@ fn whole_number(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn integral_double(text: &[u8]) -> Result<Option<i64>, Fault> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    let value: f64 = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::INFINITY);
-    if value.abs() > EXACT {
-        return Ok(None);
+/// The exact value of a number that is written with a point or an exponent, if it is whole and fits.
+fn integral_decimal(text: &[u8]) -> Result<Option<i64>, Fault> {
+    /// Beyond, no number that is not zero fits or is whole.
+    const SHIFT_MAX: i64 = 1 << 32;
+    let (mantissa, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, b"0".as_slice()),
+    };
+    let negative = mantissa.first() == Some(&b'-');
+    let (whole, fraction) = match mantissa.iter().position(|byte| *byte == b'.') {
+        Some(at) => (&mantissa[usize::from(negative)..at], &mantissa[at + 1..]),
+        None => (&mantissa[usize::from(negative)..], b"".as_slice()),
+    };
+    let digits = || whole.iter().chain(fraction).copied();
+    let Some(last) = digits().enumerate().filter(|(_, digit)| *digit != b'0').map(|(at, _)| at).last() else {
+        return Ok(Some(0));
+    };
+    let exponent_negative = exponent.first() == Some(&b'-');
+    let magnitude = exponent
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .fold(0_i64, |value, digit| (value * 10 + i64::from(digit - b'0')).min(SHIFT_MAX));
+    let exponent = if exponent_negative { -magnitude } else { magnitude };
+    // The point stands behind this many digits.
+    let point = whole.len() as i64 + exponent;
+    if point <= last as i64 {
+        return fault(ReasonCode::WrongType, "is not a whole number");
     }
-    if value.fract() == 0.0 { Ok(Some(value as i64)) } else { fault(ReasonCode::WrongType, "is not a whole number") }
+    let zeros = (point - last as i64 - 1).min(20);
+    let kept = digits().take(last + 1).chain(std::iter::repeat_n(b'0', zeros as usize));
+    let sign = if negative { -1 } else { 1 };
+    Ok(kept
+        .map(|digit| i64::from(digit - b'0'))
+        .try_fold(0_i64, |value, digit| value.checked_mul(10).and_then(|value| value.checked_add(sign * digit))))
 }
 
 fn double(bytes: &[u8], token: Token, least: f64, greatest: f64) -> Result<Value, Fault> {

@@ -81,7 +81,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((config.kafka.brokers.to_string().as_str(), config.kafka.topic_prefix.as_str()), ("127.0.0.1:9092", ""));
     assert_eq!(
         (config.pipeline.workers, config.pipeline.dedup_keys_max, config.replay.epoch_records),
-        (2, 50_000_000, 4000)
+        (2, 250_000_000, 4000)
     );
     assert_eq!((config.tick_ms(), config.retention_ms(), config.dedup_horizon_ms()), (50, 34_560_000_000, 604_800_000));
     assert_eq!((config.max_future_ms(), config.idle_after_ms(), config.timer_grace_ms()), (300_000, 30_000, 5_000));

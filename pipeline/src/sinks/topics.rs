@@ -48,11 +48,14 @@ fn letter_json(letter: &DeadLetter) -> Vec<u8> {
     put("reasoncode", letter.reason_code().name().into());
     put("reason", letter.sentence.as_str().into());
     put("epoch", letter.epoch.into());
-    if letter.payload_bytes > letter.payload.len() as u64 {
-        put("payloadbytes", letter.payload_bytes.into());
+    if let Some(bytes) = letter.payload.record_bytes {
+        put("recordbytes", bytes.into());
+    }
+    if let Some(hash) = letter.payload.record_sha256 {
+        put("recordsha256", hash.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat().into());
     }
     put("datacontenttype", "application/octet-stream".into());
-    put("data_base64", base64::engine::general_purpose::STANDARD.encode(&letter.payload).into());
+    put("data_base64", base64::engine::general_purpose::STANDARD.encode(&letter.payload.bytes).into());
     let mut line = serde_json::Value::Object(event).to_string().into_bytes();
     line.push(b'\n');
     line

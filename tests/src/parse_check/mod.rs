@@ -120,7 +120,7 @@ fn read(parser: &mut Parser, record: &[u8], before: &[u8], behind: &[u8], topic:
         Err(rejection) => {
             let (code, sentence, dealer_hash) =
                 (rejection.code, rejection.sentence.clone(), parser.dealer_hash(&raw, &rejection));
-            parser.push_rejection(rejection, span, place, (0, 0), &mut batch);
+            parser.push_rejection(rejection, span, place, (0, 0, 0), &mut batch);
             let rejected = &batch.rejected[0];
             assert_eq!(rejected.reason_code(), code);
             assert!(!sentence.is_empty() && sentence.ends_with('.'), "not a sentence: {sentence:?}");
