@@ -1,13 +1,17 @@
 # What a newcomer needs: `make demo` to see it work, `make test` to know that it does. Both share one profile and its objects.
-.PHONY: help demo test format clippy bench
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+.PHONY: help demo test lint fuzz audit bench
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 DEALERFLOW := $(TARGET)/debug/dealerflow
 DEMO := $(TARGET)/demo
+FUZZ_SECONDS ?= 20
 
 help:
 	@echo "make demo    simulate dealers, replay their events, ask the tables"
-	@echo "make test    everything that CI runs"
-	@echo "make clippy  lints, as errors"
+	@echo "make test    everything that CI runs: lints, every test, a short fuzz run"
+	@echo "make lint    format and clippy, warnings as errors"
+	@echo "make fuzz    the parser against FUZZ_SECONDS=$(FUZZ_SECONDS) of libFuzzer"
+	@echo "make audit   licences, advisories and sources of all dependencies (installs cargo-deny if it is missing)"
+	@echo "make bench   the pipeline beside a hand-written loop, as whole processes (builds for release, which takes a while)"
 
 demo:
 	cargo build --workspace --bins
@@ -16,13 +20,27 @@ demo:
 	$(DEALERFLOW) replay --input $(DEMO)/input --output $(DEMO)/output
 	$(DEALERFLOW) sql --output $(DEMO)/output "select stage, count(*) as deals, sum(front_gross_cents) / 100 as front_gross from deals group by stage order by deals desc"
 	$(DEALERFLOW) sql --output $(DEMO)/output "select dealer_id, day, leads, responded, response_seconds_p50, deals_closed from daily_kpis order by leads desc limit 5"
-	@echo "Try: $(DEALERFLOW) sql --output $(DEMO)/output \"select * from dead_letters limit 5\""
+	$(DEALERFLOW) sql --output $(DEMO)/output "select reason_code, count(*) as records, min(reason) as example from dead_letters group by reason_code order by records desc"
+	@echo "Try: $(DEALERFLOW) sql --output $(DEMO)/output \"select * from leads limit 5\""
 
-format:
+lint:
 	cargo fmt --all --check
+	@if cargo clippy --version >/dev/null 2>&1; then cargo clippy --workspace --all-targets -- -D warnings; \
+	else echo "clippy is not installed: its lints are not checked"; fi
 
-clippy:
-	cargo clippy --workspace --all-targets -- -D warnings
-
-test:
+# The end-to-end tests run the binary, so it is built first.
+test: lint
+	cargo build --workspace --bins
 	cargo test --workspace
+	tests/fuzz/run $(FUZZ_SECONDS)
+
+fuzz:
+	tests/fuzz/run $(FUZZ_SECONDS)
+
+audit:
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --workspace check
+
+bench:
+	cargo build --release -p pipeline -p benches
+	$(TARGET)/release/benches

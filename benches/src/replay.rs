@@ -68,10 +68,12 @@ impl Subject {
             Subject::Loop => hand_loop("full"),
             Subject::NoOutput { workers } => replay(&["--no-output".into()], workers),
             Subject::AllOutputs { workers } => {
-                // Removing the last round's output is not the subject's work.
-                match std::fs::remove_dir_all(output) {
+                // The last round's output is put aside and removed at the end: a file system that has just freed thousands of inodes
+                // is slow to give out new ones.
+                let aside = (1..).map(|number| output.with_extension(number.to_string())).find(|path| !path.exists());
+                match aside.map_or(Ok(()), |aside| std::fs::rename(output, aside)) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        Err(Failure::system(format!("{} cannot be removed", output.display()))(error))
+                        Err(Failure::system(format!("{} cannot be put aside", output.display()))(error))
                     }
                     _ => replay(&["--output".into(), output.into()], workers),
                 }

@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 
 use super::entity::EntityKind;
 use super::hash::{hash_text, hash_within};
-use super::merge::{Change, Mark, Merge, NONE, Outcome, State, cells_of, owner};
+use super::merge::{Change, Mark, Merge, NEVER, NONE, Outcome, State, cells_of, owner};
 use super::names::Names;
 use super::paged::Paged;
 use super::text::{Text, TextHeap};
@@ -113,10 +113,8 @@ impl EntityStore {
         let shelf = &self.shelves[kind as usize];
         let head = shelf.head(place);
         let cells = shelf.cells.row(place as usize);
-        let last = usize::from(head.state.greatest);
-        let times = head.state.stamps.get(last).map_or(0, |stamp| stamp.time_ms) as u64;
-        let marks = head.state.marks.len() as u64;
-        cells.iter().step_by(8).fold(times ^ marks, |sum, cell| sum ^ cell) ^ cells[cells.len() - 1]
+        let greatest = head.state.at(head.state.greatest).map_or(0, |stamp| stamp.time_ms);
+        (greatest ^ head.state.first_ms[0]) as u64 ^ u64::from(head.dealer) ^ cells[cells.len() - 1]
     }
 
     /// Reads the entity's id, likewise.
@@ -319,7 +317,7 @@ impl EntityView<'_> {
     /// Time of the earliest counting event of a mark.
     #[inline]
     pub fn first_at(&self, mark: Mark) -> Option<i64> {
-        self.head.state.marks.iter().filter(|stamp| stamp.mark == mark as u8).map(|stamp| stamp.time_ms).min()
+        Some(self.head.state.first_ms[mark as usize]).filter(|time_ms| *time_ms != NEVER)
     }
 
     /// Number of stamps kept, marks apart.

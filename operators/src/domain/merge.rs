@@ -21,6 +21,8 @@ use super::text::{Text, TextHeap};
 
 /// The number of no stamp.
 pub(super) const NONE: u8 = u8::MAX;
+/// The first time of a mark that never was.
+pub(super) const NEVER: i64 = i64::MAX;
 
 /// A moment whose earliest occurrence is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +101,9 @@ pub struct Outcome {
 pub(super) struct State {
     /// Those that fields and roles refer to; most entities have few, which stay beside the rest.
     pub(super) stamps: SmallVec<[Stamp; 3]>,
-    pub(super) marks: SmallVec<[Stamp; 1]>,
+    pub(super) marks: SmallVec<[Stamp; 2]>,
+    /// Earliest time among the marks by their number, [`NEVER`] where there is none.
+    pub(super) first_ms: [i64; 3],
     /// The slots that have a value, a bit each.
     pub(super) present: u32,
     pub(super) greatest: u8,
@@ -113,6 +117,7 @@ impl State {
         State {
             stamps: SmallVec::new(),
             marks: SmallVec::new(),
+            first_ms: [NEVER; 3],
             present: 0,
             greatest: NONE,
             deleted: NONE,
@@ -246,6 +251,8 @@ impl Merge<'_> {
         for mark in created.into_iter().chain(change.mark) {
             let own = self.own(mark as u8);
             self.state.marks.push(own);
+            let first_ms = &mut self.state.first_ms[mark as usize];
+            *first_ms = (*first_ms).min(own.time_ms);
             outcome.changed = true;
         }
         if is_greatest {
@@ -277,6 +284,11 @@ impl Merge<'_> {
             }
             counts
         });
+        self.state.first_ms = [NEVER; 3];
+        for stamp in &marks {
+            let first_ms = &mut self.state.first_ms[usize::from(stamp.mark)];
+            *first_ms = (*first_ms).min(stamp.time_ms);
+        }
         self.state.marks = marks;
         if self.compare_at(self.state.greatest) == Some(Ordering::Less) {
             self.refer(self.state.greatest, NONE);
