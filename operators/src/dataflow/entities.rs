@@ -101,18 +101,21 @@ struct DealerState {
     zone_name: Vec<u8>,
 }
 
-/// An accepted event whose entity was looked up.
+/// One change of one entity, on its way.
 #[derive(Clone, Copy, Debug)]
 struct Accepted {
+    /// The event's number in the epoch.
     index: usize,
     dealer: u32,
     /// Where its entity was found.
     place: Option<u32>,
+    /// Whether it is the lead that a customer's engagement names, and not the event's own entity.
+    is_engaged_lead: bool,
 }
 
 /// Events that take each step together. The lookups of a block do not wait for one another, so that their cache misses overlap, and
 /// what they find is still in the cache when it is merged.
-const BLOCK_EVENTS: usize = 128;
+const BLOCK_EVENTS: usize = 256;
 
 /// Slots that one event sets, at most.
 type Values<'a> = SmallVec<[(u8, SlotValue<'a>); 24]>;
@@ -129,7 +132,8 @@ pub struct EntityMachine {
     rep_names: RepNames,
     /// In the order of their first touch; an entity's tag is its index here while it stands in the list.
     touched: Vec<Touched>,
-    block: Vec<Accepted>,
+    /// A block of changes by kind, in content order each.
+    block: [Vec<Accepted>; 6],
     rows: Vec<RowBatch>,
     fired_until_ms: i64,
     statistics: Rc<RefCell<Statistics>>,
@@ -148,7 +152,7 @@ impl EntityMachine {
             expiry: Expiry::default(),
             rep_names,
             touched: Vec::new(),
-            block: Vec::new(),
+            block: Default::default(),
             rows: TableId::ALL.map(|table| RowBatch::new(table.width())).into(),
             fired_until_ms: i64::MIN,
             statistics,
@@ -172,9 +176,9 @@ impl EntityMachine {
         }
     }
 
-    /// Applies the events of an epoch, a block at a time.
+    /// Applies the events of an epoch, a block at a time and in it kind by kind. Kinds do not meet before the epoch is closed, but for
+    /// dealers, whose zone decides in which days all others count: they stand alone between blocks.
     fn apply(&mut self, epoch: i64, inputs: &Inputs<'_>, counts: &mut EpochCounts, output: &mut EntityOutput) {
-        let mut block = std::mem::take(&mut self.block);
         for start in (0..inputs.len()).step_by(BLOCK_EVENTS) {
             let indexes = start..inputs.len().min(start + BLOCK_EVENTS);
             black_box(indexes.clone().fold(0, |sum, index| {
@@ -183,35 +187,50 @@ impl EntityMachine {
             }));
             for index in indexes {
                 let (batch, event) = inputs.event(index);
-                if let Some(dealer) = self.accept(epoch, batch, event, counts, output) {
-                    block.push(Accepted { index, dealer, place: None });
+                let Some(dealer) = self.accept(epoch, batch, event, counts, output) else { continue };
+                let event_type = event.event_type.event_type();
+                let Some(kind) = event_type.spec().entity else { continue };
+                let accepted = Accepted { index, dealer, place: None, is_engaged_lead: false };
+                if kind == EntityKind::Dealer {
+                    self.apply_block(epoch, inputs, output);
+                }
+                self.block[kind as usize].push(accepted);
+                if kind == EntityKind::Dealer {
+                    self.apply_block(epoch, inputs, output);
+                }
+                if event_type == EventType::CustomerEngagementDetected && engaged_lead(batch, event).is_some() {
+                    self.block[EntityKind::Lead as usize].push(Accepted { is_engaged_lead: true, ..accepted });
                 }
             }
-            self.look_up(inputs, &mut block);
-            for accepted in block.drain(..) {
-                let (batch, event) = inputs.event(accepted.index);
-                self.event(epoch, batch, event, &accepted, output);
-            }
+            self.apply_block(epoch, inputs, output);
         }
-        self.block = block;
     }
 
-    /// Finds the entities of a block of events, and brings what the events will change into the cache.
-    fn look_up(&self, inputs: &Inputs<'_>, block: &mut [Accepted]) {
-        for accepted in &mut *block {
-            let event = inputs.event(accepted.index).1;
-            if let Some(kind) = event.event_type.event_type().spec().entity {
-                accepted.place = self.store.guess(kind, event.entity_hash);
+    fn apply_block(&mut self, epoch: i64, inputs: &Inputs<'_>, output: &mut EntityOutput) {
+        for kind in EntityKind::ALL {
+            let mut block = std::mem::take(&mut self.block[kind as usize]);
+            self.look_up(kind, inputs, &mut block);
+            for accepted in block.drain(..) {
+                let (batch, event) = inputs.event(accepted.index);
+                self.event(epoch, kind, batch, event, &accepted, output);
             }
+            self.block[kind as usize] = block;
         }
-        let kind_of = |accepted: &Accepted| inputs.event(accepted.index).1.event_type.event_type().spec().entity;
-        let guesses = || block.iter().filter_map(|accepted| Some((kind_of(accepted)?, accepted.place?)));
-        black_box(guesses().fold(0, |sum, (kind, place)| sum ^ self.store.warm(kind, place)));
-        black_box(guesses().fold(0, |sum, (kind, place)| sum ^ self.store.warm_key(kind, place)));
-        for accepted in block {
+    }
+
+    /// Finds the entities of a block of changes, and brings what the changes will touch into the cache.
+    fn look_up(&self, kind: EntityKind, inputs: &Inputs<'_>, block: &mut [Accepted]) {
+        for accepted in &mut *block {
             let (batch, event) = inputs.event(accepted.index);
-            let Some((kind, _)) = event.event_type.event_type().spec().entity.zip(accepted.place) else { continue };
-            accepted.place = self.store.find(kind, accepted.dealer, event.entity_hash, batch.text(event.entity));
+            accepted.place = self.store.guess(kind, key_of(batch, event, accepted).0);
+        }
+        let guesses = || block.iter().filter_map(|accepted| accepted.place);
+        black_box(guesses().fold(0, |sum, place| sum ^ self.store.warm(kind, place)));
+        black_box(guesses().fold(0, |sum, place| sum ^ self.store.warm_key(kind, place)));
+        for accepted in block.iter_mut().filter(|accepted| accepted.place.is_some()) {
+            let (batch, event) = inputs.event(accepted.index);
+            let (hash, id) = key_of(batch, event, accepted);
+            accepted.place = self.store.find(kind, accepted.dealer, hash, id);
         }
     }
 
@@ -263,39 +282,38 @@ impl EntityMachine {
         Some(dealer)
     }
 
-    fn event(&mut self, epoch: i64, batch: &EventBatch, event: &Event, accepted: &Accepted, output: &mut EntityOutput) {
+    fn event(
+        &mut self,
+        epoch: i64,
+        kind: EntityKind,
+        batch: &EventBatch,
+        event: &Event,
+        accepted: &Accepted,
+        output: &mut EntityOutput,
+    ) {
         let event_type = event.event_type.event_type();
         let spec = event_type.spec();
-        let Some(kind) = spec.entity else { return };
-        let (values, mark) = slot_values(spec, event_type, batch, event);
-        let change = Change {
-            incoming: Incoming {
-                time_ms: event.time_ms,
-                sequence: event.sequence,
-                id: batch.text(event.id),
-                source: batch.text(event.source),
-            },
-            effect: spec.effect,
-            mark,
-            values: &values,
-        };
-        let key = (accepted.dealer, event.entity_hash, batch.text(event.entity));
-        // An earlier event of the block may have made the entity.
-        let place = accepted.place.or_else(|| self.store.find(kind, key.0, key.1, key.2));
-        self.merge(epoch, kind, place, key, &change, &mut output.kpis);
-        if event_type == EventType::CustomerEngagementDetected {
-            // It sets its lead's engagement if it names one.
-            let named =
-                |field: u8| batch.values_of(event).iter().find(|value| value.field == field).map(|value| value.value);
-            if let (Some(Value::Text(lead_id)), Some(Value::Double(engagement))) = (named(2), named(1)) {
-                let lead_id = batch.text(lead_id);
-                let values = [(lead::ENGAGEMENT, SlotValue::Bits(engagement.to_bits()))];
-                let change = Change { values: &values, effect: Effect::Patch, ..change };
-                let key = (accepted.dealer, hash_within(event.dealer_hash, lead_id), lead_id);
-                let place = self.store.find(EntityKind::Lead, key.0, key.1, key.2);
-                self.merge(epoch, EntityKind::Lead, place, key, &change, &mut output.kpis);
-            }
+        let (mut values, mut mark) = (Values::new(), None);
+        let mut effect = spec.effect;
+        if accepted.is_engaged_lead {
+            // It sets its lead's engagement, and says nothing else of it.
+            let engagement = engaged_lead(batch, event).map_or(0.0, |(_, engagement)| engagement);
+            values.push((lead::ENGAGEMENT, SlotValue::Bits(engagement.to_bits())));
+            effect = Effect::Patch;
+        } else {
+            mark = slot_values(spec, event_type, batch, event, &mut values);
         }
+        let incoming = Incoming {
+            time_ms: event.time_ms,
+            sequence: event.sequence,
+            id: batch.text(event.id),
+            source: batch.text(event.source),
+        };
+        let change = Change { incoming, effect, mark, values: &values };
+        let (hash, id) = key_of(batch, event, accepted);
+        // An earlier change of the block may have made the entity.
+        let place = accepted.place.or_else(|| self.store.find(kind, accepted.dealer, hash, id));
+        self.merge(epoch, kind, place, (accepted.dealer, hash, id), &change, &mut output.kpis);
     }
 
     /// Merges one change into its entity and remembers what the entity was before.
@@ -314,12 +332,21 @@ impl EntityMachine {
             let due = self.store.entity(kind, place).touched_at().saturating_add(self.settings.retention_ms);
             if expires && due < change.incoming.time_ms { self.restart(epoch, kind, place, key, kpis) } else { place }
         } else {
-            let place = self.store.find_or_insert(kind, dealer, hash, id);
+            let place = self.store.insert(kind, dealer, hash, id);
             if expires {
                 self.expiry.schedule(kind, place, change.incoming.time_ms.saturating_add(self.settings.retention_ms));
             }
             place
         };
+        if !self.settings.rows
+            && self.store.tag(kind, place) == UNTAGGED
+            && !may_be_counted(kind, change)
+            && self.store.entity(kind, place).is_alive()
+        {
+            let outcome = self.store.apply(kind, place, change);
+            self.statistics.borrow_mut().ambiguous_order += u64::from(outcome.ambiguous);
+            return;
+        }
         let touched = self.touch(kind, place);
         let outcome = self.store.apply(kind, place, change);
         self.touched[touched].changed |= outcome.changed;
@@ -666,14 +693,49 @@ impl EntityMachine {
     }
 }
 
-/// The slots that an event sets, and the mark it leaves.
+/// Hash and id of the entity that is changed.
+#[inline]
+fn key_of<'a>(batch: &'a EventBatch, event: &Event, accepted: &Accepted) -> (u64, &'a [u8]) {
+    if accepted.is_engaged_lead {
+        let id = engaged_lead(batch, event).map_or(b"".as_slice(), |(id, _)| id);
+        (hash_within(event.dealer_hash, id), id)
+    } else {
+        (event.entity_hash, batch.text(event.entity))
+    }
+}
+
+/// The lead that a customer's engagement names, with the engagement.
+fn engaged_lead<'a>(batch: &'a EventBatch, event: &Event) -> Option<(&'a [u8], f64)> {
+    const ENGAGEMENT: u8 = 1;
+    const LEAD_ID: u8 = 2;
+    let named = |field: u8| batch.values_of(event).iter().find(|value| value.field == field).map(|value| value.value);
+    match (named(LEAD_ID), named(ENGAGEMENT)) {
+        (Some(Value::Text(id)), Some(Value::Double(engagement))) => Some((batch.text(id), engagement)),
+        _ => None,
+    }
+}
+
+/// Whether daily counts may see a change of an entity that is alive.
+fn may_be_counted(kind: EntityKind, change: &Change<'_>) -> bool {
+    const COUNTED: [u8; 3] = [deal::STAGE, deal::FRONT_GROSS_CENTS, deal::BACK_GROSS_CENTS];
+    matches!(change.effect, Effect::Create | Effect::Delete)
+        || match kind {
+            EntityKind::Dealer => true,
+            EntityKind::Lead => change.mark.is_some(),
+            EntityKind::Deal => change.values.iter().any(|(slot, _)| COUNTED.contains(slot)),
+            EntityKind::Vehicle => change.mark == Some(Mark::Sold),
+            EntityKind::Rep | EntityKind::Customer => false,
+        }
+}
+
+/// Puts the slots that an event sets into `values`, and gives the mark it leaves.
 fn slot_values<'a>(
     spec: &EventSpec,
     event_type: EventType,
     batch: &'a EventBatch,
     event: &Event,
-) -> (Values<'a>, Option<Mark>) {
-    let mut values = Values::new();
+    values: &mut Values<'a>,
+) -> Option<Mark> {
     let mut implied = spec.implied;
     let mut mark = match event_type {
         EventType::LeadResponded => Some(Mark::Reached),
@@ -706,7 +768,7 @@ fn slot_values<'a>(
     if let Some((slot, code, _)) = implied {
         values.push((slot, SlotValue::Bits(code)));
     }
-    (values, mark)
+    mark
 }
 
 impl Machine for EntityMachine {

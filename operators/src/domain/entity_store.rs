@@ -138,9 +138,12 @@ impl EntityStore {
 
     /// The place of an entity, made at first sight.
     pub fn find_or_insert(&mut self, kind: EntityKind, dealer: u32, hash: u64, id: &[u8]) -> u32 {
-        if let Some(place) = self.find(kind, dealer, hash, id) {
-            return place;
-        }
+        self.find(kind, dealer, hash, id).unwrap_or_else(|| self.insert(kind, dealer, hash, id))
+    }
+
+    /// Makes the place of an entity that the store does not know.
+    pub fn insert(&mut self, kind: EntityKind, dealer: u32, hash: u64, id: &[u8]) -> u32 {
+        debug_assert!(self.find(kind, dealer, hash, id).is_none(), "the entity is known");
         let key = self.heap.insert(id);
         let shelf = &mut self.shelves[kind as usize];
         let head = Head { key, dealer, tag: UNTAGGED, is_free: false, state: State::new() };
