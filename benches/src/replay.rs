@@ -70,7 +70,8 @@ impl Subject {
             Subject::AllOutputs { workers } => {
                 // The last round's output is put aside and removed at the end: a file system that has just freed thousands of inodes
                 // is slow to give out new ones.
-                let aside = (1..).map(|number| output.with_extension(number.to_string())).find(|path| !path.exists());
+                let aside =
+                    (1..100_000).map(|number| output.with_extension(number.to_string())).find(|path| !path.exists());
                 match aside.map_or(Ok(()), |aside| std::fs::rename(output, aside)) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                         Err(Failure::system(format!("{} cannot be put aside", output.display()))(error))
