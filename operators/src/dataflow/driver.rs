@@ -25,6 +25,9 @@ pub trait Machine: 'static {
     /// What one activation emits; sent on whole.
     type Output: Default + Clone + 'static;
 
+    /// Called with each batch as it comes, in no particular order: for counts that belong to no epoch.
+    fn arrive(&mut self, _batch: &EventBatch) {}
+
     /// Applies the inputs of one epoch, in content order, and fires the timers due by then. Epochs come in order.
     fn advance(&mut self, epoch: i64, inputs: &Inputs<'_>, output: &mut Self::Output);
 
@@ -179,7 +182,10 @@ pub fn drive<'scope, M: Machine>(
                     if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
                         held = Some(capability.retain(0));
                     }
-                    data.drain(..).for_each(|batch| pending.add(batch));
+                    for batch in data.drain(..) {
+                        machine.arrive(&batch);
+                        pending.add(batch);
+                    }
                 });
                 let frontier = frontier.frontier().first().map(|epoch| *epoch as i64);
                 let Some(capability) = held.as_mut() else { return };

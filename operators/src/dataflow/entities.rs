@@ -774,6 +774,10 @@ fn slot_values<'a>(
 impl Machine for EntityMachine {
     type Output = EntityOutput;
 
+    fn arrive(&mut self, batch: &EventBatch) {
+        self.statistics.borrow_mut().unknown_fields += batch.unknown_fields;
+    }
+
     fn advance(&mut self, epoch: i64, inputs: &Inputs<'_>, output: &mut EntityOutput) {
         let mut counts = EpochCounts { epoch, ..EpochCounts::default() };
         for (batch, rejected) in inputs.rejected() {

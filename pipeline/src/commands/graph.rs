@@ -79,7 +79,10 @@ pub fn run(_arguments: &Arguments) -> Result<(), CommandError> {
         let seen = seen.borrow();
         let name = |scope: &[usize], index: usize| {
             let address: Vec<usize> = scope.iter().copied().chain([index]).collect();
-            seen.operators.get(&address).cloned().unwrap_or_else(|| "scope".to_owned())
+            let Some(name) = seen.operators.get(&address) else { return "scope".to_owned() };
+            // Several operators of the libraries share a name; their number tells them apart.
+            let is_ambiguous = seen.operators.values().filter(|other| *other == name).count() > 1;
+            if is_ambiguous { format!("{name} #{index}") } else { name.clone() }
         };
         let mut lines: Vec<String> = seen
             .channels

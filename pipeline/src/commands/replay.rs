@@ -108,11 +108,12 @@ fn print_summary(report: &ReplayReport, with_rows: bool) {
         report.epoch_last.map_or_else(String::new, |epoch| format!(" up to {}", format_rfc3339(epoch))),
     );
     println!(
-        "{} accepted, {} duplicates, {} dead letters, {} of unknown types, {} ambiguous writes, {} expired",
+        "{} accepted, {} duplicates, {} dead letters, {} of unknown types, {} unknown fields, {} ambiguous writes, {} expired",
         HumanCount(statistics.accepted),
         HumanCount(statistics.duplicates),
         HumanCount(statistics.rejected_total()),
         HumanCount(statistics.unknown),
+        HumanCount(statistics.unknown_fields),
         HumanCount(statistics.ambiguous_order),
         HumanCount(statistics.expired),
     );

@@ -55,6 +55,14 @@ fn vehicle(time: &str, type_name: &str, mut data: Value) -> Event {
 /// New York springs forward on 2026-03-08. 04:30Z is 23:30 of the 7th at the winter's -05:00, and would be 00:30 of the 8th
 /// at the summer's; 03:30Z a day later is 23:30 of the 8th at -04:00.
 #[test]
+fn fields_that_no_event_knows_are_counted_and_do_no_harm() {
+    let data = json!({"leadId": "l", "customerId": "c", "channel": "web", "colour": "red", "x": [1]});
+    let lead = event("2026-02-01T12:00:00Z", "lead.created", data).with("traceparent", "00-ab");
+    let summary = check(vec![lead], "leads", &["channel"], &json!([["web"]]));
+    assert_eq!((summary.accepted, summary.unknown_fields), (1, 3));
+}
+
+#[test]
 fn a_correction_moves_a_lead_to_another_local_day_across_the_change_to_summer_time() {
     let columns = ["day", "leads", "responded", "response_seconds_p50"];
     let later = lead("2026-03-09T03:30:00Z", "lead.created", json!({}));
