@@ -18,7 +18,7 @@ pub struct Statistics {
     pub rejected: [u64; ReasonCode::ALL.len()],
     /// Accepted events of an unknown type.
     pub unknown: u64,
-    /// Fields that their event type does not know, in well-formed records of any kind.
+    /// Fields that their event type does not know, in events that were not refused (copies of others among them).
     pub unknown_fields: u64,
     /// Fields written by two events of the same time and sequence.
     pub ambiguous_order: u64,

@@ -77,7 +77,6 @@ pub struct Parser {
     extra: Vec<u8>,
     unknown_envelope: UnknownKeys,
     unknown_data: UnknownKeys,
-    unknown_fields: u64,
 }
 
 fn span(start: usize, end: usize) -> Span {
@@ -98,7 +97,6 @@ impl Parser {
         self.extra.clear();
         self.unknown_envelope.clear();
         self.unknown_data.clear();
-        self.unknown_fields = 0;
         let bytes = &raw[..(record.start + record.length) as usize];
         let reject = |(code, sentence): Fault| Rejection { code, sentence, dealer: None };
         if record.length as usize > RECORD_BYTES_MAX {
@@ -113,7 +111,6 @@ impl Parser {
         let mut scanner = Scanner::new(bytes, record.start as usize);
         self.envelope(bytes, &mut scanner, &mut tokens, &mut known, &mut data_fault)
             .map_err(|json| reject(sentence_of(bytes, record, json)))?;
-        self.unknown_fields += (self.unknown_envelope.len() + self.unknown_data.len()) as u64;
         self.check(bytes, record, place, epoch, &tokens, known, data_fault).map_err(|(code, sentence)| {
             let dealer = match tokens[DEALER_ID] {
                 Some(Token::String(token)) if token.end > token.start => Some(self.text(bytes, token)),
@@ -462,7 +459,7 @@ impl Parser {
         let start = batch.values.len();
         event.values_start = start as u32;
         batch.values.extend_from_slice(&self.values);
-        batch.unknown_fields += self.unknown_fields;
+        batch.unknown_fields += (self.unknown_envelope.len() + self.unknown_data.len()) as u64;
         if !self.extra.is_empty() {
             let base = (batch.raw.0.len() + batch.extra.len()) as u32;
             let place = |span: &mut Span| {
