@@ -808,7 +808,7 @@ impl Machine for EntityMachine {
         for table in TableId::ALL {
             let rows = &mut self.rows[table as usize];
             if !rows.is_empty() {
-                output.rows.push((table, std::mem::replace(rows, RowBatch::new(table.width()))));
+                output.rows.push((table, rows.take()));
             }
         }
         let mut statistics = self.statistics.borrow_mut();

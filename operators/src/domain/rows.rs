@@ -71,6 +71,20 @@ impl RowBatch {
         RowBatch { width, ..RowBatch::default() }
     }
 
+    /// Takes the rows out and leaves room for as many: one activation is much like the next.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let rows = RowBatch {
+            width: self.width,
+            cells: Vec::with_capacity(self.cells.len()),
+            nulls: Vec::with_capacity(self.nulls.len()),
+            epochs: Vec::with_capacity(self.epochs.len()),
+            changes: Vec::with_capacity(self.changes.len()),
+            text: Vec::with_capacity(self.text.len()),
+        };
+        std::mem::replace(self, rows)
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.epochs.len()
@@ -169,5 +183,7 @@ mod tests {
         assert_eq!(rows.text(1, 0), Some(b"d2".as_slice()));
         assert_eq!((rows.bits(1, 1), rows.bits(1, 3)), (None, None));
         assert_eq!((rows.epoch(1), rows.change(1)), (6, RowChange::Delete));
+        let taken = rows.take();
+        assert_eq!((rows.len(), taken.len(), taken.text(0, 0)), (0, 2, Some(b"d1".as_slice())));
     }
 }
