@@ -17,13 +17,14 @@ use super::text::{Text, TextHeap};
 /// What [`EntityStore::tag`] gives before anything was set.
 pub const UNTAGGED: u32 = u32::MAX;
 
+/// Four cache lines, of which most events read the first and write one more.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Head {
     key: Text,
     dealer: u32,
     /// A number of the caller's.
     tag: u32,
-    is_free: bool,
     state: State,
 }
 
@@ -113,8 +114,7 @@ impl EntityStore {
         let shelf = &self.shelves[kind as usize];
         let head = shelf.head(place);
         let cells = shelf.cells.row(place as usize);
-        let greatest = head.state.at(head.state.greatest).map_or(0, |stamp| stamp.time_ms);
-        (greatest ^ head.state.first_ms[0]) as u64 ^ u64::from(head.dealer) ^ cells[cells.len() - 1]
+        head.state.touched_ms as u64 ^ head.state.stamps.len() as u64 ^ cells[cells.len() - 1]
     }
 
     /// Reads the entity's id, likewise.
@@ -146,7 +146,7 @@ impl EntityStore {
         debug_assert!(self.find(kind, dealer, hash, id).is_none(), "the entity is known");
         let key = self.heap.insert(id);
         let shelf = &mut self.shelves[kind as usize];
-        let head = Head { key, dealer, tag: UNTAGGED, is_free: false, state: State::new() };
+        let head = Head { key, dealer, tag: UNTAGGED, state: State::new() };
         let place = if let Some(place) = shelf.free.pop() {
             *shelf.head_mut(place) = head;
             place
@@ -179,7 +179,7 @@ impl EntityStore {
             heap.remove(stamp.id);
         }
         heap.remove(head.key);
-        head.is_free = true;
+        head.state.is_free = true;
         shelf.free.push(place);
     }
 
@@ -265,12 +265,12 @@ impl EntityView<'_> {
     #[inline]
     pub fn is_alive(&self) -> bool {
         let state = &self.head.state;
-        !self.head.is_free && if state.deleted == NONE { state.greatest != NONE } else { state.created != NONE }
+        !state.is_free && if state.deleted == NONE { state.greatest != NONE } else { state.created != NONE }
     }
 
     /// Whether the place is held by an entity, alive or not.
     pub fn is_held(&self) -> bool {
-        !self.head.is_free
+        !self.head.state.is_free
     }
 
     /// The number of its dealer.
@@ -307,9 +307,7 @@ impl EntityView<'_> {
     /// Time of the greatest event that counts (or of the deletion, while nothing counts): when the entity was last touched.
     #[inline]
     pub fn touched_at(&self) -> i64 {
-        let state = &self.head.state;
-        let at = if state.greatest == NONE { state.deleted } else { state.greatest };
-        state.at(at).map_or(i64::MIN, |stamp| stamp.time_ms)
+        self.head.state.touched_ms
     }
 
     /// Time of the event that owns a slot.

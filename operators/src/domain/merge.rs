@@ -96,12 +96,13 @@ pub struct Outcome {
     pub ambiguous: bool,
 }
 
-/// What the rule keeps of one entity beside its slots.
+/// What the rule keeps of one entity beside its slots. What almost every event reads stands first and close together; `repr(C)` keeps it
+/// so.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct State {
-    /// Those that fields and roles refer to; most entities have few, which stay beside the rest.
-    pub(super) stamps: SmallVec<[Stamp; 3]>,
-    pub(super) marks: SmallVec<[Stamp; 2]>,
+    /// Time of the greatest event that counts, or of the deletion while nothing counts; least before both.
+    pub(super) touched_ms: i64,
     /// Earliest time among the marks by their number, [`NEVER`] where there is none.
     pub(super) first_ms: [i64; 3],
     /// The slots that have a value, a bit each.
@@ -109,19 +110,26 @@ pub(super) struct State {
     pub(super) greatest: u8,
     pub(super) deleted: u8,
     pub(super) created: u8,
+    /// Nobody has the place.
+    pub(super) is_free: bool,
+    /// Those that fields and roles refer to; most entities have few, which stay beside the rest.
+    pub(super) stamps: SmallVec<[Stamp; 3]>,
+    pub(super) marks: SmallVec<[Stamp; 2]>,
 }
 
 impl State {
     /// Nothing happened yet.
     pub(super) fn new() -> Self {
         State {
-            stamps: SmallVec::new(),
-            marks: SmallVec::new(),
+            touched_ms: i64::MIN,
             first_ms: [NEVER; 3],
             present: 0,
             greatest: NONE,
             deleted: NONE,
             created: NONE,
+            is_free: false,
+            stamps: SmallVec::new(),
+            marks: SmallVec::new(),
         }
     }
 
@@ -216,8 +224,7 @@ impl Merge<'_> {
     }
 
     pub(super) fn apply(&mut self, change: &Change<'_>) -> Outcome {
-        let deleted = self.compare_at(self.state.deleted);
-        if deleted.is_some_and(|order| order != Ordering::Less) {
+        if self.state.deleted != NONE && self.compare_at(self.state.deleted) != Some(Ordering::Less) {
             return Outcome::default();
         }
         if change.effect == Effect::Delete {
@@ -225,9 +232,10 @@ impl Merge<'_> {
         }
         let mut outcome = Outcome::default();
         let incoming = (self.incoming.time_ms, self.incoming.sequence);
-        let greatest = self.state.at(self.state.greatest).map(|stamp| (stamp.time_ms, stamp.sequence));
         // Later than all before: every value wins, and none was written at this very moment.
-        let is_later = greatest.is_none_or(|greatest| greatest < incoming);
+        let is_later = self.state.greatest == NONE
+            || self.incoming.time_ms > self.state.touched_ms
+            || self.state.at(self.state.greatest).is_some_and(|stamp| (stamp.time_ms, stamp.sequence) < incoming);
         let is_greatest = is_later || self.compare_at(self.state.greatest) == Some(Ordering::Less);
         for (slot, value) in change.values {
             if !is_later && let Some(stamp) = self.state.at(owner(self.kind, self.cells, *slot)) {
@@ -259,6 +267,7 @@ impl Merge<'_> {
             let number = self.stamp();
             self.refer(self.state.greatest, number);
             self.state.greatest = number;
+            self.state.touched_ms = self.incoming.time_ms;
             outcome.changed = true;
         }
         outcome.changed |= outcome.slots != 0;
@@ -297,6 +306,9 @@ impl Merge<'_> {
         if self.compare_at(self.state.created) == Some(Ordering::Less) {
             self.refer(self.state.created, NONE);
             self.state.created = NONE;
+        }
+        if self.state.greatest == NONE {
+            self.state.touched_ms = self.incoming.time_ms;
         }
         self.refer(self.state.deleted, number);
         self.state.deleted = number;
