@@ -1,13 +1,12 @@
-//! The graph: one function, read from top to bottom like the diagram.
+//! The graph: read from top to bottom like the diagram. A replay and a running pipeline differ in their ends alone.
 //!
 //! ```text
-//!   replay source ─▶ entities ─┬─────────────────────▶ rows ─┐
-//!                              ├─▶ daily_kpis ─────────▶ rows ─┤
-//!                              ├─▶ reps ⋈ active deals ▶ rows ─┼─▶ rows by day ─▶ parquet sink
-//!                              ├─▶ epoch counts ───────▶ rows ─┘
-//!                              └─▶ dead letters ───────────────▶ dead letter sink
+//!   replay source ─┐             ┌──────────────────────▶ rows ─┐        ┌─▶ rows by day ─▶ parquet sink, dead letter sink
+//!                  ├─▶ entities ─┼─▶ daily_kpis ─────────▶ rows ─┼─▶ ends ┤
+//!   records ───────┘             ├─▶ reps ⋈ active deals ▶ rows ─┤        └─▶ collect (whole epochs, on worker 0)
+//!                                └─▶ epoch counts, dead letters ─┘
 //! ```
-//! Without outputs only the first two columns exist: what nobody reads is not computed.
+//! Without outputs a replay has only the first two columns: what nobody reads is not computed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,6 +22,7 @@ use operators::dataflow::letters::DeadLetter;
 use operators::dataflow::rep_names::{RepKey, RepNames};
 use operators::dataflow::reps::reps;
 use operators::dataflow::statistics::Statistics;
+use operators::domain::batch::EventBatch;
 use operators::domain::rows::{Cell, RowBatch, RowChange};
 use operators::domain::tables::TableId;
 use timely::container::CapacityContainerBuilder;
@@ -33,9 +33,12 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::generic::operator::Operator;
 use timely::dataflow::operators::probe::{Handle, Probe};
 use timely::dataflow::{Scope, Stream};
+use timely::scheduling::Activator;
 
 use crate::failure::Failure;
-use crate::replay_source::{ReplayInput, replay_source};
+use crate::replay::chunks::{ReplayInput, replay_source};
+use crate::run::collect::{EpochOutput, Piece, collect, pieces};
+use crate::run::records::{FeedQueue, records};
 use crate::sinks::parquet::{TableFiles, parquet_sink};
 use crate::sinks::topics::letter_sink;
 
@@ -54,7 +57,7 @@ pub struct Outputs {
 }
 
 /// Builds the graph of a replay on one worker. The counts of the worker appear in `statistics`.
-pub fn build(
+pub fn replay(
     scope: Scope<'_, Epoch>,
     input: ReplayInput,
     settings: EntitySettings,
@@ -63,23 +66,64 @@ pub fn build(
 ) -> Handle<Epoch> {
     let finished = Handle::new();
     let batches = replay_source(scope, input, finished.clone());
+    let Some(outputs) = outputs else {
+        views(batches, settings, statistics).rows.probe_with(&finished);
+        return finished;
+    };
+    let Views { rows, letters, epochs } = views(batches, settings, statistics);
+    let rows = scope.concatenate([rows, epoch_rows(epochs)]);
+    let rows = count_live_rows(rows, Rc::clone(statistics));
+    let tables = parquet_sink(rows, outputs.store, outputs.files, outputs.failure.clone());
+    let topics = letter_sink(letters, outputs.topics, outputs.failure, outputs.topics_done);
+    scope.concatenate([tables, topics]).probe_with(&finished);
+    finished
+}
+
+/// Builds the graph of a running pipeline on one worker: `emit` gets each epoch's outputs, on worker 0, in order. The activator is
+/// to be called when the queue has grown.
+pub fn run(
+    scope: Scope<'_, Epoch>,
+    queue: FeedQueue,
+    max_future_ms: i64,
+    settings: EntitySettings,
+    emit: impl FnMut(EpochOutput) + 'static,
+    statistics: &Rc<RefCell<Statistics>>,
+) -> (Handle<Epoch>, Activator) {
+    let finished = Handle::new();
+    let (batches, activator) = records(scope, queue, max_future_ms);
+    let Views { rows, letters, epochs } = views(batches, settings, statistics);
+    let rows = count_live_rows(rows, Rc::clone(statistics));
+    let rows = pieces(rows, "rows to collect", |(table, rows)| Piece::Rows(table as u8, rows));
+    let letters = pieces(letters, "dead letters to collect", Piece::Letter);
+    let epochs = pieces(epochs, "counts to collect", Piece::Counts);
+    collect(scope.concatenate([rows, letters, epochs]), emit).probe_with(&finished);
+    (finished, activator)
+}
+
+/// What the operators make of events.
+struct Views<'scope> {
+    rows: Rows<'scope>,
+    letters: Stream<'scope, Epoch, Vec<DeadLetter>>,
+    epochs: Stream<'scope, Epoch, Vec<EpochCounts>>,
+}
+
+/// The operators, from events to rows. Without rows in `settings` there are only those that count, and their stream is empty.
+fn views<'scope>(
+    batches: Stream<'scope, Epoch, Vec<EventBatch>>,
+    settings: EntitySettings,
+    statistics: &Rc<RefCell<Statistics>>,
+) -> Views<'scope> {
+    let scope = batches.scope();
     let rep_names = RepNames::new(scope.index() as u32);
     let machine = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
     let parts = unpack(drive(batches, "entities", machine));
-    let with_rows = outputs.is_some();
-    let kpi_rows = daily_kpis(parts.kpis, with_rows, Rc::clone(statistics));
-    let Some(outputs) = outputs else {
-        kpi_rows.probe_with(&finished);
-        return finished;
-    };
+    let kpi_rows = daily_kpis(parts.kpis, settings.rows, Rc::clone(statistics));
+    if !settings.rows {
+        return Views { rows: kpi_rows, letters: parts.letters, epochs: parts.epochs };
+    }
     let rep_rows = reps(parts.reps, parts.active_deals, rep_names);
-    let epoch_rows = epoch_rows(parts.epochs);
-    let rows = scope.concatenate([parts.rows, kpi_rows, rep_rows, epoch_rows]);
-    let rows = count_live_rows(rows, Rc::clone(statistics));
-    let tables = parquet_sink(rows, outputs.store, outputs.files, outputs.failure.clone());
-    let topics = letter_sink(parts.letters, outputs.topics, outputs.failure, outputs.topics_done);
-    scope.concatenate([tables, topics]).probe_with(&finished);
-    finished
+    let rows = scope.concatenate([parts.rows, kpi_rows, rep_rows]);
+    Views { rows, letters: parts.letters, epochs: parts.epochs }
 }
 
 type Rows<'scope> = Stream<'scope, Epoch, Vec<(TableId, RowBatch)>>;

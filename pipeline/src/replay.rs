@@ -5,6 +5,12 @@
 //! ```
 //! The same events give the same outputs, with any number of workers, dealt over files in any way.
 
+pub mod chunks;
+pub mod committer;
+pub mod output;
+pub mod recovery;
+pub mod source;
+
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -25,14 +31,14 @@ use operators::domain::parse::RECORD_BYTES_MAX;
 use operators::domain::tables::TableId;
 use timely::communication::Config as Communication;
 
-use crate::committer::{Action, Committer, Input};
 use crate::failure::Failure;
-use crate::graph::{Outputs, build};
-use crate::recovery::{Decision, Found, decide};
-use crate::replay_source::ReplayInput;
+use crate::graph::{self, Outputs};
+use crate::messages::DEAD_LETTERS;
+use crate::replay::chunks::ReplayInput;
+use crate::replay::committer::{Action, Committer, Input};
+use crate::replay::recovery::{Decision, Found, decide};
+use crate::replay::source::Source;
 use crate::sinks::parquet::TableFile;
-use crate::sinks::topics::DEAD_LETTERS;
-use crate::source::Source;
 
 /// Bytes of input in flight between the sources and the sinks.
 const WINDOW_BYTES: u64 = 16 << 20;
@@ -305,7 +311,7 @@ fn run(
         let _abort = AbortOnPanic;
         let statistics = Rc::new(RefCell::new(Statistics::default()));
         let outputs = outputs.as_ref().map(|outputs| outputs(worker.index()));
-        let finished = worker.dataflow(|scope| build(scope, input.clone(), settings, outputs, &statistics));
+        let finished = worker.dataflow(|scope| graph::replay(scope, input.clone(), settings, outputs, &statistics));
         let total = input.plan.records;
         while !finished.done() {
             worker.step_or_park(None);

@@ -32,11 +32,13 @@ pub enum ReasonCode {
     RecordTooLarge,
     /// A compressed file was cut off or damaged here.
     DamagedFile,
+    /// The event's time lies further ahead of its arrival than a clock may be wrong.
+    TooFarAhead,
 }
 
 impl ReasonCode {
     /// Every code.
-    pub const ALL: [ReasonCode; 13] = [
+    pub const ALL: [ReasonCode; 14] = [
         ReasonCode::InvalidUtf8,
         ReasonCode::InvalidJson,
         ReasonCode::DuplicateKey,
@@ -50,6 +52,7 @@ impl ReasonCode {
         ReasonCode::IdReused,
         ReasonCode::RecordTooLarge,
         ReasonCode::DamagedFile,
+        ReasonCode::TooFarAhead,
     ];
 
     /// The word that stands in headers, tables and metrics.
@@ -68,6 +71,7 @@ impl ReasonCode {
             ReasonCode::IdReused => "id_reused",
             ReasonCode::RecordTooLarge => "record_too_large",
             ReasonCode::DamagedFile => "damaged_file",
+            ReasonCode::TooFarAhead => "too_far_ahead",
         }
     }
 }

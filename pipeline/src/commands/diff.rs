@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sql::difference::differences;
 
 use super::CommandError;
-use crate::replay_output::open_output;
+use crate::replay::output::open_output;
 
 /// Differences told of each table and topic.
 const DIFFERENCES_TOLD_MAX: usize = 10;

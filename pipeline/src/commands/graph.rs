@@ -14,9 +14,9 @@ use timely::logging::{TimelyEvent, TimelyEventBuilder};
 
 use super::CommandError;
 use crate::failure::Failure;
-use crate::graph::{Outputs, build};
-use crate::replay_source::ReplayInput;
-use crate::source::Source;
+use crate::graph::{self, Outputs};
+use crate::replay::chunks::ReplayInput;
+use crate::replay::source::Source;
 
 /// Prints the dataflow.
 #[derive(Debug, clap::Args)]
@@ -74,7 +74,7 @@ pub fn run(_arguments: &Arguments) -> Result<(), CommandError> {
         };
         let settings = EntitySettings { dedup_horizon_ms: 0, dedup_keys_max: 0, retention_ms: 0, rows: true };
         let statistics = Rc::new(RefCell::new(Statistics::default()));
-        worker.dataflow(|scope| build(scope, input.clone(), settings, Some(outputs), &statistics));
+        worker.dataflow(|scope| graph::replay(scope, input.clone(), settings, Some(outputs), &statistics));
         while worker.step() {}
         let seen = seen.borrow();
         let name = |scope: &[usize], index: usize| {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use sql::format::{Format, write};
 
 use super::CommandError;
-use crate::replay_output::open_output;
+use crate::replay::output::open_output;
 
 /// How the answer is written.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]

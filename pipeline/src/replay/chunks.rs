@@ -20,7 +20,7 @@ use timely::dataflow::operators::probe::Handle;
 use timely::dataflow::{Scope, Stream};
 
 use crate::failure::Failure;
-use crate::source::{Source, Turn};
+use crate::replay::source::{Source, Turn};
 
 /// What a replay reads.
 #[derive(Clone)]

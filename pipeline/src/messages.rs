@@ -1,0 +1,125 @@
+//! Messages for output topics: what they carry as records of a log, and as lines of a file.
+//!
+//! ```text
+//!   DeadLetter ─┬─ in a log: the original bytes, with headers that say why and where they lay; the key is the dealer
+//!               └─ in a file: a CloudEvent `record.rejected` with the bytes as `data_base64`
+//! ```
+
+use base64::Engine;
+use operators::dataflow::letters::DeadLetter;
+use operators::domain::batch::topic_of;
+use operators::domain::time::format_rfc3339;
+
+/// Name of the topic of dead letters.
+pub const DEAD_LETTERS: &str = "dead-letters";
+
+/// Every output topic, in the order of their names.
+pub const OUTPUT_TOPICS: [&str; 1] = [DEAD_LETTERS];
+
+/// Topic of the epochs' records.
+pub const EPOCHS: &str = "epochs";
+
+/// The CloudEvents type of a dead letter in a file.
+const RECORD_REJECTED: &str = "record.rejected";
+
+/// A message for an output topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The topic.
+    pub topic: &'static str,
+    /// The dealer, if known.
+    pub key: Option<Vec<u8>>,
+    /// What decides the partition where there is no key.
+    pub id: String,
+    /// Its time, in UTC milliseconds.
+    pub time_ms: i64,
+    /// The payload.
+    pub payload: Vec<u8>,
+    /// Names and values.
+    pub headers: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Message {
+    /// The bytes that decide its partition.
+    pub fn partition_key(&self) -> &[u8] {
+        self.key.as_deref().unwrap_or(self.id.as_bytes())
+    }
+
+    /// Its bytes, as limits count them.
+    pub fn bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.as_ref().map_or(0, Vec::len) + self.payload.len() + headers
+    }
+}
+
+/// The id of a dead letter: where its record lay.
+pub fn letter_id(letter: &DeadLetter) -> String {
+    format!("{}/{}/{}", topic_of(letter.place).name(), letter.place.partition, letter.place.offset)
+}
+
+/// The order of an epoch's dead letters: time, dealer, id.
+pub fn letter_order(letter: &DeadLetter) -> (i64, Vec<u8>, String) {
+    (letter.time_ms, letter.dealer.clone().unwrap_or_default(), letter_id(letter))
+}
+
+fn sha256_hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+/// A dead letter as a record of a log: the original bytes, with everything else in headers.
+pub fn letter_message(letter: &DeadLetter) -> Message {
+    let text = |value: &str| value.as_bytes().to_vec();
+    let mut headers = vec![
+        ("epoch", letter.epoch.to_string().into_bytes()),
+        ("topic", text(topic_of(letter.place).name())),
+        ("partition", letter.place.partition.to_string().into_bytes()),
+        ("offset", letter.place.offset.to_string().into_bytes()),
+        ("reason-code", text(letter.reason_code().name())),
+        ("reason", text(&letter.sentence)),
+    ];
+    if let Some(bytes) = letter.payload.record_bytes {
+        headers.push(("record-bytes", bytes.to_string().into_bytes()));
+    }
+    if let Some(hash) = &letter.payload.record_sha256 {
+        headers.push(("record-sha256", sha256_hex(hash).into_bytes()));
+    }
+    Message {
+        topic: DEAD_LETTERS,
+        key: letter.dealer.clone(),
+        id: letter_id(letter),
+        time_ms: letter.time_ms,
+        payload: letter.payload.bytes.clone(),
+        headers,
+    }
+}
+
+/// A dead letter as a line of a file: a `CloudEvent` with the original bytes as `data_base64`.
+pub fn letter_line(letter: &DeadLetter) -> Vec<u8> {
+    let mut event = serde_json::Map::new();
+    let mut put = |name: &str, value: serde_json::Value| event.insert(name.to_owned(), value);
+    put("specversion", "1.0".into());
+    put("id", letter_id(letter).into());
+    put("source", "/dealerflow".into());
+    put("type", RECORD_REJECTED.into());
+    put("time", format_rfc3339(letter.time_ms).into());
+    if let Some(dealer) = &letter.dealer {
+        put("dealerid", String::from_utf8_lossy(dealer).into());
+    }
+    put("topic", topic_of(letter.place).name().into());
+    put("logpartition", letter.place.partition.into());
+    put("logoffset", letter.place.offset.into());
+    put("reasoncode", letter.reason_code().name().into());
+    put("reason", letter.sentence.as_str().into());
+    put("epoch", letter.epoch.into());
+    if let Some(bytes) = letter.payload.record_bytes {
+        put("recordbytes", bytes.into());
+    }
+    if let Some(hash) = &letter.payload.record_sha256 {
+        put("recordsha256", sha256_hex(hash).into());
+    }
+    put("datacontenttype", "application/octet-stream".into());
+    put("data_base64", base64::engine::general_purpose::STANDARD.encode(&letter.payload.bytes).into());
+    let mut line = serde_json::Value::Object(event).to_string().into_bytes();
+    line.push(b'\n');
+    line
+}

@@ -1,0 +1,203 @@
+//! The source operator of a running pipeline: records of the log in, batches of parsed events out.
+//!
+//! ```text
+//!   Feed::Records ─▶ parse at once ─▶ held by partition
+//!   Feed::Close   ─▶ what lies before the epoch's ends gets its epoch ─▶ one batch per worker ─▶ the frontier moves behind the epoch
+//! ```
+//! Parsing does not wait for the epoch: a tick's records are parsed while the next ones are fetched. What lies too far ahead of its
+//! epoch is rejected here, where the epoch is known.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use operators::dataflow::driver::Epoch;
+use operators::domain::batch::{EventBatch, Place, RawBytes, Rejected, Span};
+use operators::domain::event_time::event_time_of;
+use operators::domain::hash::shard_of;
+use operators::domain::parse::Parser;
+use operators::domain::rejection::ReasonCode;
+use operators::domain::time::format_rfc3339;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::operators::generic::operator::source;
+use timely::dataflow::{Scope, Stream};
+use timely::scheduling::Activator;
+
+use super::binding::InputPartition;
+
+/// One record of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub struct ChunkRecord {
+    /// Its payload in the chunk's bytes.
+    pub payload: Span,
+    /// Its offset.
+    pub offset: u64,
+    /// The log's own time of it, in UTC milliseconds; stands in where the record has no readable time.
+    pub timestamp_ms: i64,
+}
+
+/// Neighbouring records of one partition.
+#[derive(Clone, Debug)]
+pub struct RecordChunk {
+    /// The partition.
+    pub partition: InputPartition,
+    /// Their bytes.
+    pub raw: RawBytes,
+    /// The records, in order; at least one.
+    pub records: Vec<ChunkRecord>,
+}
+
+/// An epoch as the workers need to know it.
+#[derive(Clone, Debug)]
+pub struct EpochEnds {
+    /// The epoch.
+    pub epoch: i64,
+    /// Of each partition that moved, the offset after the last record of the epoch.
+    pub ends: Vec<(InputPartition, u64)>,
+}
+
+/// What a worker is fed.
+#[derive(Clone, Debug)]
+pub enum Feed {
+    /// Records of a partition that is the worker's.
+    Records(RecordChunk),
+    /// An epoch is closed: told to every worker.
+    Close(Arc<EpochEnds>),
+    /// Nothing more will come.
+    End,
+}
+
+/// A worker's feed on the way into its dataflow.
+pub type FeedQueue = Rc<RefCell<VecDeque<Feed>>>;
+
+/// A parsed chunk that waits for its epoch.
+struct Held {
+    last_offset: u64,
+    batches: Vec<EventBatch>,
+}
+
+struct RecordParser {
+    peers: usize,
+    parser: Parser,
+    max_future_ms: i64,
+    held: BTreeMap<InputPartition, VecDeque<Held>>,
+}
+
+impl RecordParser {
+    fn parse(&mut self, chunk: &RecordChunk) {
+        let mut batches: Vec<EventBatch> = (0..self.peers)
+            .map(|destination| EventBatch {
+                destination: destination as u64,
+                raw: chunk.raw.clone(),
+                ..EventBatch::default()
+            })
+            .collect();
+        let raw = &chunk.raw.0;
+        for record in &chunk.records {
+            let InputPartition { topic, partition } = chunk.partition;
+            let place = Place { topic: topic as u8, partition, offset: record.offset };
+            match self.parser.parse(raw, record.payload, place, 0) {
+                Ok(event) => {
+                    let destination = shard_of(event.dealer_hash) % self.peers;
+                    self.parser.push(event, &mut batches[destination]);
+                }
+                Err(rejection) => {
+                    let destination = shard_of(self.parser.dealer_hash(raw, &rejection)) % self.peers;
+                    let Span { start, length } = record.payload;
+                    let own_time = event_time_of(&raw[start as usize..(start + length) as usize]);
+                    let time_ms = own_time.unwrap_or(record.timestamp_ms);
+                    let at = (0, time_ms, 0);
+                    self.parser.push_rejection(rejection, record.payload, place, at, &mut batches[destination]);
+                }
+            }
+        }
+        let Some(last) = chunk.records.last() else { return };
+        let held = Held { last_offset: last.offset, batches };
+        self.held.entry(chunk.partition).or_default().push_back(held);
+    }
+
+    /// The batches of an epoch: at least one for each worker, so that every worker knows of it.
+    fn close(&mut self, ends: &EpochEnds) -> Vec<EventBatch> {
+        let epoch = ends.epoch;
+        let empty =
+            |destination| EventBatch { destination: destination as u64, epochs: vec![epoch], ..EventBatch::default() };
+        let mut closed: Vec<EventBatch> = (0..self.peers).map(empty).collect();
+        for (partition, end) in &ends.ends {
+            let Some(held) = self.held.get_mut(partition) else { continue };
+            while let Some(chunk) = held.pop_front_if(|chunk| chunk.last_offset < *end) {
+                for mut batch in chunk.batches.into_iter().filter(|batch| !batch.is_empty()) {
+                    batch.epochs.push(epoch);
+                    batch.events.iter_mut().for_each(|event| event.epoch = epoch);
+                    batch.rejected.iter_mut().for_each(|rejected| rejected.epoch = epoch);
+                    reject_future(&mut batch, epoch, self.max_future_ms);
+                    closed.push(batch);
+                }
+            }
+        }
+        closed
+    }
+}
+
+/// Turns events that lie more than `max_future_ms` ahead of their epoch into rejected records: they claim no id.
+fn reject_future(batch: &mut EventBatch, epoch: i64, max_future_ms: i64) {
+    let latest_ms = epoch.saturating_add(max_future_ms);
+    if batch.events.iter().all(|event| event.time_ms <= latest_ms) {
+        return;
+    }
+    for event in batch.events.iter().filter(|event| event.time_ms > latest_ms) {
+        batch.rejected.push(Rejected {
+            epoch,
+            dealer: Some(event.dealer),
+            record: event.record,
+            unread_bytes: 0,
+            time_ms: event.time_ms,
+            place: event.place,
+            code: ReasonCode::TooFarAhead as u8,
+            sentence: format!(
+                "The event's time {} lies more than {} s ahead of {}, when it arrived; correct the producer's clock.",
+                format_rfc3339(event.time_ms),
+                max_future_ms / 1_000,
+                format_rfc3339(epoch)
+            ),
+        });
+    }
+    batch.events.retain(|event| event.time_ms <= latest_ms);
+}
+
+/// The source operator of one worker, and what wakes it when its queue has grown.
+pub fn records(
+    scope: Scope<'_, Epoch>,
+    queue: FeedQueue,
+    max_future_ms: i64,
+) -> (Stream<'_, Epoch, Vec<EventBatch>>, Activator) {
+    let peers = scope.peers();
+    let waker = Rc::new(RefCell::new(None));
+    let given = Rc::clone(&waker);
+    let stream =
+        source::<_, CapacityContainerBuilder<Vec<EventBatch>>, _, _>(scope, "records", move |capability, info| {
+            *given.borrow_mut() = Some(scope.activator_for(info.address));
+            let mut held = Some(capability);
+            let mut parser = RecordParser { peers, parser: Parser::default(), max_future_ms, held: BTreeMap::new() };
+            move |output| {
+                while let Some(feed) = queue.borrow_mut().pop_front() {
+                    let Some(capability) = held.as_mut() else { return };
+                    match feed {
+                        Feed::Records(chunk) => parser.parse(&chunk),
+                        Feed::Close(ends) => {
+                            if ends.epoch as u64 > *capability.time() {
+                                capability.downgrade(&(ends.epoch as u64));
+                            }
+                            output.session(&capability).give_iterator(parser.close(&ends).into_iter());
+                            capability.downgrade(&(ends.epoch as u64 + 1));
+                        }
+                        Feed::End => held = None,
+                    }
+                }
+            }
+        });
+    let waker = waker.borrow_mut().take();
+    // The constructor above has run: an operator is built when it is named.
+    let waker = waker.unwrap_or_else(|| unreachable!("timely builds an operator at once"));
+    (stream, waker)
+}
