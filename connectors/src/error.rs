@@ -4,6 +4,7 @@
 //! FilesError    input folders and files     (files/)
 //! TopicsError   output topics as files      (topics/)
 //! HistoryError  Parquet files and manifests (parquet/)
+//! LogError      logs of records, which has its own file (log/error.rs)
 //! ```
 //! A message is one sentence for the person at the terminal and never repeats its own cause: callers that want it walk
 //! [`std::error::Error::source`]. Damaged input is not here, since bad bytes are data (see [`crate::files::Damage`]).

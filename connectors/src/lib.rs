@@ -4,6 +4,7 @@
 //!  folder of .jsonl[.gz|.zst] ──► files::discover ──► files::open_all ──► files::Index ──► files::ChunkReader ──► lines
 //!  lines        ──► topics::JsonLinesSink  ──► DIR/topics/<topic>.jsonl
 //!  record batches ──► parquet::ParquetSink ──► DIR/parquet/<table>/epoch_day=…/….parquet ──► parquet::Manifest
+//!  log::Log: kafka::KafkaLog (a cluster) or embedded::EmbeddedLog (a folder) ──► records in, transactions out
 //! ```
 //! This crate never sees the domain: a line is bytes with a time that the caller reads from it, a row is an Arrow row,
 //! an epoch is a number of milliseconds. Bad bytes are data and travel on; only broken I/O is an error, typed in
@@ -13,6 +14,7 @@
 
 pub mod error;
 pub mod files;
+pub mod log;
 pub mod parquet;
 pub mod topics;
 
