@@ -336,7 +336,7 @@ fn run(
 }
 
 /// A worker that panics takes the process with it: its siblings would wait for its progress for ever.
-struct AbortOnPanic;
+pub(crate) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {

@@ -28,8 +28,6 @@ pub struct SourceSettings {
 pub struct Polled {
     /// The partition.
     pub partition: InputPartition,
-    /// Offset of the first record.
-    pub first: u64,
     /// Offset after the last record.
     pub next: u64,
     /// Number of records.
@@ -322,7 +320,7 @@ mod tests {
     }
 
     fn polled(partition: InputPartition, first: u64, next: u64) -> Polled {
-        Polled { partition, first, next, records: next - first, bytes: 100 * (next - first), event_time_ms: None }
+        Polled { partition, next, records: next - first, bytes: 100 * (next - first), event_time_ms: None }
     }
 
     fn binding(epoch: i64, previous: Option<i64>, inputs: &[(&str, u64, u64)]) -> Binding {

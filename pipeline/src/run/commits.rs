@@ -1,0 +1,266 @@
+//! From the workers to the log: pairs each closed epoch with its outputs, commits groups of epochs, and says what may be seen.
+//!
+//! ```text
+//!   Close (feeder) ─┐
+//!                   ├─▶ messages, checksums, binding ─▶ committer machine ─▶ one transaction ─▶ publish, epoch by epoch
+//!   EpochOutput ────┘            └─ recorded before a restart: compared, published, never written again
+//! ```
+//! Nothing is published that is not durable in the log.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use connectors::log::{
+    CommitGroup, CommitOutcome, Header, LogCommitter, MirroredOffset, TopicPartition, partition_of_key,
+};
+
+use super::binding::{BINDING_FORMAT, Binding, MessageSum, OutputSum};
+use super::collect::EpochOutput;
+use super::committer::{Action, CommitSettings, Committer, Input};
+use super::recovery::compare;
+use super::source::Close;
+use crate::messages::{EPOCHS, Message, letter_message};
+
+/// An epoch whose outputs are durable.
+#[derive(Debug)]
+pub struct Published {
+    /// Its record.
+    pub binding: Binding,
+    /// What it gave.
+    pub output: EpochOutput,
+}
+
+/// Who hears of durable epochs, in order.
+pub trait Publisher {
+    /// Shows an epoch's results. Called once for each epoch of a run; after a restart those since the checkpoint come again.
+    fn publish(&mut self, published: Published);
+}
+
+/// What stands in every record of this run.
+#[derive(Clone, Debug)]
+pub struct RunIdentity {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// Number of this run.
+    pub incarnation: u64,
+    /// Fingerprint of the settings that decide results.
+    pub settings: String,
+    /// Version of the logic.
+    pub logic: String,
+}
+
+/// An epoch on its way into the log.
+struct Held {
+    binding: Binding,
+    binding_bytes: Vec<u8>,
+    output: EpochOutput,
+    messages: Vec<(u32, Message)>,
+}
+
+/// Commits what the workers give.
+pub struct Commits {
+    committer: Box<dyn LogCommitter>,
+    machine: Committer,
+    identity: RunIdentity,
+    /// Partitions of each output topic.
+    partitions: BTreeMap<&'static str, u32>,
+    closes: VecDeque<Close>,
+    outputs: VecDeque<EpochOutput>,
+    held: VecDeque<Held>,
+    group: CommitGroup,
+    actions: VecDeque<Action>,
+}
+
+/// What a step of the commits came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing is to be done until more comes.
+    Waiting,
+    /// A group was sent, or epochs were published; call again.
+    Busy,
+    /// Call again after this pause, in milliseconds.
+    Pause(u64),
+    /// Everything is committed, and no more will come.
+    Drained,
+    /// Exit, and say why.
+    Stop(String),
+}
+
+impl Commits {
+    /// Commits through an open committer. `partitions` tells how many each output topic has.
+    pub fn new(
+        committer: Box<dyn LogCommitter>,
+        settings: CommitSettings,
+        identity: RunIdentity,
+        partitions: BTreeMap<&'static str, u32>,
+    ) -> Self {
+        Commits {
+            committer,
+            machine: Committer::new(settings),
+            identity,
+            partitions,
+            closes: VecDeque::new(),
+            outputs: VecDeque::new(),
+            held: VecDeque::new(),
+            group: CommitGroup::new(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// An epoch was closed. Comes before its outputs.
+    pub fn closed(&mut self, close: Close) {
+        self.closes.push_back(close);
+    }
+
+    /// An epoch's outputs are whole. Epochs come in order.
+    pub fn collected(&mut self, output: EpochOutput) {
+        self.outputs.push_back(output);
+    }
+
+    /// No more epochs will come.
+    pub fn drain(&mut self) {
+        self.actions.extend(self.machine.handle(Input::Drain));
+    }
+
+    /// Does the next thing. After [`Turn::Pause`] the next call is taken for the pause's end.
+    pub fn step(&mut self, publisher: &mut dyn Publisher) -> Turn {
+        if let Err(reason) = self.pair(publisher) {
+            return Turn::Stop(reason);
+        }
+        let Some(action) = self.actions.pop_front() else { return Turn::Waiting };
+        match action {
+            Action::Commit { epochs } => {
+                let input = self.commit(epochs);
+                // What was collected meanwhile joins the next group.
+                if let Err(reason) = self.pair(publisher) {
+                    return Turn::Stop(reason);
+                }
+                self.actions.extend(self.machine.handle(input));
+            }
+            Action::Publish { epochs } => {
+                for held in self.held.drain(..epochs) {
+                    publisher.publish(Published { binding: held.binding, output: held.output });
+                }
+            }
+            Action::Pause { pause_ms } => {
+                self.actions.extend(self.machine.handle(Input::PauseOver));
+                return Turn::Pause(pause_ms);
+            }
+            Action::Drained => return Turn::Drained,
+            Action::Stop(reason) => return Turn::Stop(reason),
+        }
+        Turn::Busy
+    }
+
+    /// Brings closed epochs and their outputs together, in order.
+    fn pair(&mut self, publisher: &mut dyn Publisher) -> Result<(), String> {
+        while let (Some(close), Some(output)) = (self.closes.front(), self.outputs.front()) {
+            if close.epoch != output.epoch {
+                return Err(format!(
+                    "epoch {} was closed, but outputs of epoch {} came: report this",
+                    close.epoch, output.epoch
+                ));
+            }
+            let (Some(close), Some(output)) = (self.closes.pop_front(), self.outputs.pop_front()) else { break };
+            let messages: Vec<(u32, Message)> = output
+                .letters
+                .iter()
+                .map(letter_message)
+                .map(|message| (self.partition_of(&message), message))
+                .collect();
+            let outputs = sums(&messages);
+            if let Some(recorded) = close.recorded {
+                compare(&recorded, &outputs, &self.identity.settings, &self.identity.logic)?;
+                publisher.publish(Published { binding: recorded, output });
+                continue;
+            }
+            let binding = Binding {
+                format: BINDING_FORMAT,
+                incarnation: self.identity.incarnation,
+                epoch: close.epoch,
+                previous: close.previous,
+                inputs: close.inputs,
+                idle: close.idle,
+                records: close.records,
+                outputs,
+                settings: self.identity.settings.clone(),
+                logic: self.identity.logic.clone(),
+            };
+            let binding_bytes = binding.to_bytes(&self.identity.pipeline);
+            let bytes = binding_bytes.len() + messages.iter().map(|(_, message)| message.bytes()).sum::<usize>();
+            let count = messages.len() as u64 + 1;
+            self.held.push_back(Held { binding, binding_bytes, output, messages });
+            self.actions.extend(self.machine.handle(Input::Collected { bytes: bytes as u64, messages: count }));
+        }
+        Ok(())
+    }
+
+    fn partition_of(&self, message: &Message) -> u32 {
+        let partitions = self.partitions.get(message.topic).copied().unwrap_or(1);
+        partition_of_key(message.partition_key(), partitions.max(1))
+    }
+
+    /// Sends the first epochs of the queue in one transaction.
+    fn commit(&mut self, epochs: usize) -> Input {
+        self.group.clear();
+        let mut next_offsets = BTreeMap::new();
+        for held in self.held.iter().take(epochs) {
+            for (partition, message) in &held.messages {
+                let place = self.group.records.place(&TopicPartition::new(message.topic, *partition));
+                let headers = message.headers.iter().map(|(name, value)| Header { name, value: Some(value) });
+                let (key, payload) = (message.key.as_deref(), Some(message.payload.as_slice()));
+                self.group.records.push(place, message.time_ms, key, payload, headers);
+            }
+            let place = self.group.records.place(&TopicPartition::new(EPOCHS, 0));
+            let headers = [Header { name: "content-type", value: Some(b"application/cloudevents+json") }];
+            let key = self.identity.pipeline.as_bytes();
+            self.group.records.push(place, held.binding.epoch, Some(key), Some(&held.binding_bytes), headers);
+            for range in &held.binding.inputs {
+                next_offsets.insert((range.topic.clone(), range.partition), range.next);
+            }
+        }
+        let mirrored = next_offsets.into_iter().map(|((topic, partition), next_offset)| MirroredOffset {
+            topic_partition: TopicPartition::new(topic, partition),
+            next_offset,
+        });
+        self.group.mirrored_offsets.extend(mirrored);
+        match self.committer.commit(&self.group) {
+            CommitOutcome::Committed => Input::Committed,
+            CommitOutcome::Aborted { error } | CommitOutcome::TimedOut { error } => {
+                tracing::warn!(%error, epochs, "a commit was undone and is sent again");
+                Input::Resendable
+            }
+            CommitOutcome::Fenced { by } => Input::Ended(format!(
+                "another instance of {:?} has taken over{}; this one ends: run one instance of a pipeline, or give this one \
+                 another name",
+                self.identity.pipeline,
+                by.map(|by| format!(" ({by})")).unwrap_or_default()
+            )),
+            CommitOutcome::Fatal { error } => Input::Ended(error.to_string()),
+            CommitOutcome::InDoubt { error } => Input::Ended(format!(
+                "whether the last commit succeeded is not known ({error}); start again: the answer is read from the log then"
+            )),
+        }
+    }
+
+    /// Bytes that wait for their commit.
+    pub fn queue_bytes(&self) -> u64 {
+        self.machine.queue_bytes()
+    }
+}
+
+/// Count and checksum of an epoch's messages by topic and partition.
+fn sums(messages: &[(u32, Message)]) -> Vec<OutputSum> {
+    let mut sums: BTreeMap<(&str, u32), MessageSum> = BTreeMap::new();
+    for (partition, message) in messages {
+        let headers = message.headers.iter().map(|(name, value)| (*name, value.as_slice()));
+        let sum = sums.entry((message.topic, *partition)).or_default();
+        sum.add(message.key.as_deref().unwrap_or_default(), headers, &message.payload);
+    }
+    let sum = |((topic, partition), sum): ((&str, u32), MessageSum)| OutputSum {
+        topic: topic.to_owned(),
+        partition,
+        count: sum.count(),
+        checksum: sum.checksum(),
+    };
+    sums.into_iter().map(sum).collect()
+}
