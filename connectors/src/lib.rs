@@ -14,6 +14,7 @@
 
 pub mod error;
 pub mod files;
+pub mod kafka;
 pub mod log;
 pub mod parquet;
 pub mod topics;

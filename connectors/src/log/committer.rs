@@ -5,7 +5,7 @@
 //!  commit(group) ──► Committed                       durable and readable; the group may be forgotten
 //!                ├─► Aborted, retriable or timed out nothing of it will ever be readable: send the same group again
 //!                ├─► InDoubt                         committed or not: exit, restart, read topic `epochs`
-//!                ├─► Fenced                          not committed; another instance has taken over: exit
+//!                ├─► Fenced                          another instance has taken over and read what became of it: exit
 //!                └─► Fatal                           not committed; this committer is of no more use: exit
 //! ```
 //! The caller keeps a group until it is told `Committed`.
@@ -90,7 +90,8 @@ pub enum CommitOutcome {
         /// What was waited for.
         error: LogError,
     },
-    /// Another instance has opened a committer of this name, so this one must exit. The group was not committed.
+    /// Another instance has opened a committer of this name, so this one must exit. Whether the group was committed was settled before
+    /// the other's `open` returned: the other reads it in topic `epochs`, and this one has no more say.
     Fenced {
         /// The incarnation of the other, where the log knows it; elsewhere the latest record of topic `epochs` says it.
         by: Option<String>,

@@ -8,6 +8,8 @@ use super::record::TopicPartition;
 /// One record to be written, borrowed from the list that holds it.
 #[derive(Clone, Copy, Debug)]
 pub struct OutgoingRecord<'a> {
+    /// Where it goes, by its number in the list.
+    pub place: OutgoingPlace,
     /// Where it goes.
     pub topic_partition: &'a TopicPartition,
     /// Its time, milliseconds since 1970 UTC. Given by the caller, so that it is the same in every run.
@@ -84,7 +86,7 @@ impl OutgoingRecords {
             let (place, timestamp_ms) = self.entries[index];
             let topic_partition = &self.places[place as usize];
             let body = self.bodies.get(index).unwrap_or_else(|| unreachable!("each entry has its body"));
-            OutgoingRecord { topic_partition, timestamp_ms, body }
+            OutgoingRecord { place: OutgoingPlace(place), topic_partition, timestamp_ms, body }
         })
     }
 
