@@ -14,6 +14,7 @@ pub mod commands;
 pub mod config;
 pub mod failure;
 pub mod graph;
+pub mod logs;
 pub mod messages;
 pub mod replay;
 pub mod run;

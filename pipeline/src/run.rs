@@ -7,6 +7,8 @@ pub mod commits;
 pub mod committer;
 pub mod engine;
 pub mod feeder;
+pub mod live;
 pub mod records;
 pub mod recovery;
 pub mod source;
+pub mod starting;

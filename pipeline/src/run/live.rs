@@ -1,0 +1,337 @@
+//! A pipeline, live: threads around the state machines.
+//!
+//! ```text
+//!   this thread: feeder ─▶ workers ─▶ commit thread: commits ─▶ log, publisher
+//!        ▲                                 │ released epoch
+//!        └─────────────────────────────────┘
+//! ```
+//! It ends when it is told to (everything closed is committed first), or when something fails that only people can mend.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use connectors::log::{Log, LogError, PollLimits};
+use operators::dataflow::statistics::Statistics;
+
+use super::clock::{Clock, ClockError, Reading};
+use super::collect::EpochOutput;
+use super::commits::{Commits, Published, Publisher, RunIdentity, Turn};
+use super::committer::CommitSettings;
+use super::engine::{Engine, EngineSettings};
+use super::feeder::{FeedError, FeedSink, Feeder};
+use super::records::Feed;
+use super::recovery::Start;
+use super::source::{Close, Source, SourceSettings};
+use super::starting::{StartError, Started, describe_inputs, start};
+
+/// How long the feeder waits for records at most, so that it sees settled epochs and the end.
+const POLL_MS_MAX: i64 = 20;
+/// How long the feeder waits when the window is full.
+const FULL_WAIT: Duration = Duration::from_millis(2);
+/// How often the log is asked for new partitions.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(30);
+/// How long everything closed may take to be committed once the end is asked for.
+const DRAIN_MAX: Duration = Duration::from_secs(8);
+
+/// Settings of a run.
+#[derive(Clone, Debug)]
+pub struct LiveSettings {
+    /// The pipeline's name.
+    pub name: String,
+    /// The workers.
+    pub engine: EngineSettings,
+    /// Distance of epochs, in milliseconds.
+    pub tick_ms: i64,
+    /// The source.
+    pub source: SourceSettings,
+    /// The committer.
+    pub commit: CommitSettings,
+    /// Fingerprint of the settings that decide results.
+    pub fingerprint: String,
+    /// Version of the logic.
+    pub logic: String,
+}
+
+/// Why a run ended otherwise than asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The clock cannot be trusted.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// The workers did not start or did not end well.
+    #[error("the workers failed: {0}")]
+    Engine(String),
+    /// Committing ended; the sentence is its own.
+    #[error("{0}")]
+    Commit(String),
+    /// Not everything was committed in time.
+    #[error(
+        "not every closed epoch was committed within {seconds} s of the end; nothing is lost: the next start does it again"
+    )]
+    DrainTooSlow {
+        /// How long was waited.
+        seconds: u64,
+    },
+}
+
+impl From<FeedError> for RunError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Log(error) => RunError::Log(error),
+            FeedError::Clock(error) => RunError::Clock(error),
+        }
+    }
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+pub struct RunReport {
+    /// Records read.
+    pub records: u64,
+    /// Epochs closed.
+    pub epochs: u64,
+    /// Recorded epochs that were fed again first.
+    pub replayed: usize,
+    /// The last epoch.
+    pub last_epoch: Option<i64>,
+    /// Counts over all workers.
+    pub statistics: Statistics,
+}
+
+/// What others may watch and say while a pipeline runs.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    /// Set to end the run.
+    pub stop: Arc<AtomicBool>,
+    /// Set once recorded epochs are through and new ones are bound.
+    pub ready: Arc<AtomicBool>,
+}
+
+/// Reads both clocks of this machine.
+fn reading(started: Instant) -> Reading {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Reading { wall_ms: wall.as_millis() as i64, monotonic_ms: started.elapsed().as_millis() as i64 }
+}
+
+enum ToCommit {
+    Closed(Box<Close>),
+    Collected(Box<EpochOutput>),
+    Drain,
+}
+
+/// The commit thread's side of a run.
+struct CommitThread {
+    inbox: Receiver<ToCommit>,
+    commits: Commits,
+    settled: Settled,
+    failed: Arc<Mutex<Option<String>>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Publishes on, and notes what is settled.
+struct Settled {
+    publisher: Box<dyn Publisher + Send>,
+    released: Arc<AtomicI64>,
+}
+
+impl Publisher for Settled {
+    fn publish(&mut self, published: Published) {
+        let epoch = published.binding.epoch;
+        self.publisher.publish(published);
+        self.released.store(epoch, Ordering::Release);
+    }
+}
+
+impl CommitThread {
+    /// Runs until everything is committed, or nothing can be any more.
+    fn run(mut self) {
+        loop {
+            while let Ok(message) = self.inbox.try_recv() {
+                self.take(message);
+            }
+            match self.commits.step(&mut self.settled) {
+                Turn::Busy => {}
+                Turn::Pause(pause_ms) => std::thread::sleep(Duration::from_millis(pause_ms)),
+                Turn::Waiting => match self.inbox.recv() {
+                    Ok(message) => self.take(message),
+                    Err(_) => return,
+                },
+                Turn::Drained => return,
+                Turn::Stop(reason) => {
+                    *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                    self.stop.store(true, Ordering::Release);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, message: ToCommit) {
+        match message {
+            ToCommit::Closed(close) => self.commits.closed(*close),
+            ToCommit::Collected(output) => self.commits.collected(*output),
+            ToCommit::Drain => self.commits.drain(),
+        }
+    }
+}
+
+/// Hands what is fed to the workers and what is closed to the commit thread.
+struct Wiring<'a> {
+    engine: &'a Engine,
+    commits: &'a Sender<ToCommit>,
+}
+
+impl FeedSink for Wiring<'_> {
+    fn feed(&mut self, worker: usize, feed: Feed) {
+        self.engine.feed(worker, feed);
+    }
+
+    fn closed(&mut self, close: Close) {
+        // The commit thread is gone only when the run is ending.
+        let _ = self.commits.send(ToCommit::Closed(Box::new(close)));
+    }
+}
+
+/// Runs a pipeline until `control` says stop.
+///
+/// # Errors
+/// If it cannot start or go on. What was committed stays; what was not is done again by the next start.
+pub fn run(
+    log: &Arc<dyn Log>,
+    settings: &LiveSettings,
+    publisher: Box<dyn Publisher + Send>,
+    control: &Control,
+) -> Result<RunReport, RunError> {
+    let clock_started = Instant::now();
+    let mut now = move || reading(clock_started);
+    let hint = format!("process {} since {}", std::process::id(), now().wall_ms);
+    let Started { plan, committer, output_partitions } = start(log.as_ref(), &settings.name, &hint)?;
+    tracing::info!(
+        incarnation = plan.incarnation,
+        last_epoch = ?plan.chain.epoch,
+        recorded = plan.recorded.len(),
+        "taken over: recorded epochs are fed again, then new ones are bound"
+    );
+    let replayed = plan.recorded.len();
+    let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now())?;
+    let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded);
+    let workers = settings.engine.workers.max(1);
+    let reader = log.reader("source")?;
+    let mut feeder = Feeder::new(reader, source, &plan.starts, workers, PollLimits::default(), now())?;
+
+    let identity = RunIdentity {
+        pipeline: settings.name.clone(),
+        incarnation: plan.incarnation,
+        settings: settings.fingerprint.clone(),
+        logic: settings.logic.clone(),
+    };
+    let (to_commit, inbox) = channel();
+    let released = Arc::new(AtomicI64::new(i64::MIN));
+    let failed = Arc::new(Mutex::new(None));
+    let commit_thread = CommitThread {
+        inbox,
+        commits: Commits::new(committer, settings.commit, identity, output_partitions),
+        settled: Settled { publisher, released: Arc::clone(&released) },
+        failed: Arc::clone(&failed),
+        stop: Arc::clone(&control.stop),
+    };
+    let commit_thread = spawn_commits(commit_thread)?;
+    let collected = to_commit.clone();
+    let engine = Engine::start(settings.engine, move |output| {
+        let _ = collected.send(ToCommit::Collected(Box::new(output)));
+    })
+    .map_err(RunError::Engine)?;
+
+    let mut report = RunReport { replayed, ..RunReport::default() };
+    let mut wiring = Wiring { engine: &engine, commits: &to_commit };
+    let mut partitions_asked = Instant::now();
+    let mut outcome = Ok(());
+    while !control.stop.load(Ordering::Acquire) {
+        feeder.source().released(released.load(Ordering::Acquire));
+        let wait_ms = feeder.source().wait_ms(now()).map_or(POLL_MS_MAX, |wait| wait.clamp(0, POLL_MS_MAX));
+        match feeder.step(Duration::from_millis(wait_ms as u64), &mut now, &mut wiring) {
+            Ok(step) => {
+                report.records += step.records;
+                report.epochs += step.epochs;
+                if !feeder.source().is_replaying() {
+                    control.ready.store(true, Ordering::Release);
+                }
+                if step.full {
+                    std::thread::sleep(FULL_WAIT);
+                }
+            }
+            Err(error) => match error.retry_after() {
+                Some(pause) => {
+                    tracing::warn!(%error, "the log is not readable for now");
+                    std::thread::sleep(pause.min(Duration::from_secs(1)));
+                }
+                None => {
+                    outcome = Err(RunError::from(error));
+                    break;
+                }
+            },
+        }
+        if partitions_asked.elapsed() >= PARTITIONS_EVERY {
+            partitions_asked = Instant::now();
+            if let Err(error) = add_new_partitions(log.as_ref(), &mut feeder, now()) {
+                tracing::warn!(%error, "new partitions could not be looked for");
+            }
+        }
+    }
+    report.last_epoch = feeder.source().last_epoch();
+    drop(feeder);
+    report.statistics = engine.finish().map_err(RunError::Engine)?;
+    let _ = to_commit.send(ToCommit::Drain);
+    wait_for(commit_thread)?;
+    if let Some(reason) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(RunError::Commit(reason));
+    }
+    outcome.map(|()| report)
+}
+
+fn spawn_commits(thread: CommitThread) -> Result<JoinHandle<()>, RunError> {
+    let body = move || {
+        let _abort = crate::replay::AbortOnPanic;
+        thread.run();
+    };
+    std::thread::Builder::new()
+        .name("commits".to_owned())
+        .spawn(body)
+        .map_err(|error| RunError::Engine(error.to_string()))
+}
+
+/// Waits for the commit thread, but not for ever: a log that is gone must not keep the process.
+fn wait_for(thread: JoinHandle<()>) -> Result<(), RunError> {
+    let started = Instant::now();
+    while !thread.is_finished() {
+        if started.elapsed() > DRAIN_MAX {
+            return Err(RunError::DrainTooSlow { seconds: DRAIN_MAX.as_secs() });
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // A panic in it has aborted the process.
+    let _ = thread.join();
+    Ok(())
+}
+
+/// Takes on partitions that topics have now and had not before: from their beginning.
+fn add_new_partitions(log: &dyn Log, feeder: &mut Feeder, now: Reading) -> Result<(), LogError> {
+    let topics = describe_inputs(log)?;
+    let found = topics.iter().flat_map(|topic| &topic.partitions);
+    let new = found.filter(|found| !feeder.partitions().contains(&found.partition));
+    let starts: Vec<Start> = new.map(|found| Start { partition: found.partition, offset: found.earliest }).collect();
+    if !starts.is_empty() {
+        tracing::info!(count = starts.len(), "new partitions are read from their beginning");
+        feeder.add_partitions(&starts, now)?;
+    }
+    Ok(())
+}
