@@ -12,6 +12,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should panic"))]
 
+pub mod embedded;
 pub mod error;
 pub mod files;
 pub mod kafka;

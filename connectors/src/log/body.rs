@@ -59,6 +59,16 @@ impl<'a> Headers<'a> {
         self.remaining == 0
     }
 
+    /// The headers as buffers hold them.
+    pub(crate) fn encoded(self) -> &'a [u8] {
+        self.encoded
+    }
+
+    /// Headers from what [`Headers::encoded`] gave.
+    pub(crate) fn from_encoded(encoded: &'a [u8], remaining: u32) -> Self {
+        Self { encoded, remaining }
+    }
+
     /// The headers in their order.
     pub fn iter(self) -> HeadersIter<'a> {
         HeadersIter { encoded: self.encoded, remaining: self.remaining }
@@ -161,12 +171,28 @@ impl Bodies {
             self.bytes.extend_from_slice(header.value.unwrap_or_default());
             count += 1;
         }
+        self.close(start, key, payload, count);
+    }
+
+    /// Copies one body in, headers and all, without looking into them.
+    ///
+    /// # Panics
+    /// As [`Bodies::push`].
+    pub(crate) fn push_body(&mut self, body: Body<'_>) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(body.key.unwrap_or_default());
+        self.bytes.extend_from_slice(body.payload.unwrap_or_default());
+        self.bytes.extend_from_slice(body.headers.encoded);
+        self.close(start, body.key, body.payload, body.headers.remaining);
+    }
+
+    fn close(&mut self, start: usize, key: Option<&[u8]>, payload: Option<&[u8]>, headers: u32) {
         assert!(self.bytes.len() < NO_BYTES as usize, "a buffer of records holds less than 4 GiB");
         self.spans.push(Span {
             start: start as u32,
             key_bytes: length_of(key),
             payload_bytes: length_of(payload),
-            headers: count,
+            headers,
         });
     }
 

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::admin::TopicId;
-use super::body::{Bodies, Header};
+use super::body::{Bodies, Body, Header};
 use super::error::LogError;
 use super::limits::PollLimits;
 use super::record::{Record, TopicPartition};
@@ -217,6 +217,16 @@ impl RecordBatch {
     ) {
         assert!(slot.index() < self.partitions.len(), "a slot belongs to the batch's assignment");
         self.bodies.push(key, payload, headers);
+        self.entries.push(Entry { slot, offset, timestamp_ms });
+    }
+
+    /// For logs: adds a record whose body lies in another buffer.
+    ///
+    /// # Panics
+    /// As [`RecordBatch::push`].
+    pub fn push_body(&mut self, slot: PartitionSlot, offset: u64, timestamp_ms: i64, body: Body<'_>) {
+        assert!(slot.index() < self.partitions.len(), "a slot belongs to the batch's assignment");
+        self.bodies.push_body(body);
         self.entries.push(Entry { slot, offset, timestamp_ms });
     }
 
