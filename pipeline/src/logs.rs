@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use connectors::embedded::{EmbeddedConfig, EmbeddedLog};
 use connectors::kafka::{KafkaConfig, KafkaLog};
 use connectors::log::{CleanupPolicy, Log, LogAdmin, LogError, LogLimits, TopicSpec};
 use operators::domain::event::Topic;
@@ -26,10 +27,12 @@ pub fn open_log(config: &Config) -> Result<Arc<dyn Log>, LogError> {
             kafka.limits = limits;
             Ok(Arc::new(KafkaLog::new(kafka)?))
         }
-        SourceKind::Embedded => Err(LogError::Configuration {
-            setting: "source.kind".into(),
-            reason: "the embedded log is not part of this build".into(),
-        }),
+        SourceKind::Embedded => {
+            let mut embedded = EmbeddedConfig::new(&config.data_dir.join("log"));
+            embedded.holder = format!("dealerflow {} (process {})", config.name, std::process::id());
+            embedded.limits = limits;
+            Ok(Arc::new(EmbeddedLog::open(embedded)?))
+        }
     }
 }
 

@@ -15,6 +15,8 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the pipeline against the log
+    Run(commands::run::Arguments),
     /// Turn files of events into output topics, Parquet and tables
     Replay(commands::replay::Arguments),
     /// Ask the tables of a replay's output
@@ -25,6 +27,10 @@ enum Command {
     Check(commands::check::Arguments),
     /// Make a reproducible world of events
     Simulate(commands::simulate::Arguments),
+    /// Make and list the pipeline's topics
+    Topics(commands::topics::Arguments),
+    /// Prove from the topics that every epoch is there once and whole
+    Audit(commands::audit::Arguments),
     /// Print the dataflow
     Graph(commands::graph::Arguments),
 }
@@ -32,6 +38,9 @@ enum Command {
 fn main() -> ExitCode {
     pipeline::allocator::keep_freed_memory();
     let outcome = match CommandLine::parse().command {
+        Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Topics(arguments) => commands::topics::run(&arguments),
+        Command::Audit(arguments) => commands::audit::run(&arguments),
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Sql(arguments) => commands::sql::run(&arguments),
         Command::Diff(arguments) => commands::diff::run(&arguments),

@@ -1,5 +1,6 @@
 //! A running pipeline.
 
+pub mod audit;
 pub mod binding;
 pub mod clock;
 pub mod collect;
@@ -8,7 +9,66 @@ pub mod committer;
 pub mod engine;
 pub mod feeder;
 pub mod live;
+pub mod recompute;
 pub mod records;
 pub mod recovery;
 pub mod source;
 pub mod starting;
+
+use operators::dataflow::entities::EntitySettings;
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::commits::{Published, Publisher};
+use self::committer::CommitSettings;
+use self::engine::EngineSettings;
+use self::live::LiveSettings;
+use self::source::SourceSettings;
+use crate::config::Config;
+
+/// Input on its way, as a part of the configured memory: one sixteenth, at least 16 MiB.
+fn window_bytes_max(config: &Config) -> u64 {
+    (config.memory_limit_bytes() / 16).max(16 << 20)
+}
+
+/// Messages of one transaction of more than one epoch.
+const GROUP_MESSAGES_MAX: u64 = 50_000;
+
+/// The settings of a run, as configured.
+pub fn live_settings(config: &Config) -> LiveSettings {
+    let entities = EntitySettings {
+        dedup_horizon_ms: config.dedup_horizon_ms() as i64,
+        dedup_keys_max: config.pipeline.dedup_keys_max as usize,
+        retention_ms: config.retention_ms() as i64,
+        rows: true,
+    };
+    let max_future_ms = config.max_future_ms() as i64;
+    // What decides results, and nothing that does not.
+    let decisive = format!(
+        "dedup_horizon_ms={};dedup_keys_max={};retention_ms={};max_future_ms={max_future_ms}",
+        entities.dedup_horizon_ms, entities.dedup_keys_max, entities.retention_ms
+    );
+    LiveSettings {
+        name: config.name.clone(),
+        engine: EngineSettings { workers: config.pipeline.workers as usize, max_future_ms, entities },
+        tick_ms: config.tick_ms() as i64,
+        source: SourceSettings {
+            window_bytes_max: window_bytes_max(config),
+            idle_after_ms: config.idle_after_ms() as i64,
+        },
+        commit: CommitSettings { group_bytes_max: config.commit_bytes_max(), group_messages_max: GROUP_MESSAGES_MAX },
+        fingerprint: format!("{:016x}", xxh3_64(decisive.as_bytes())),
+        logic: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Lets durable epochs go by.
+struct Nowhere;
+
+impl Publisher for Nowhere {
+    fn publish(&mut self, _published: Published) {}
+}
+
+/// A publisher for runs whose results are read from the log alone.
+pub fn publish_nowhere() -> Box<dyn Publisher + Send> {
+    Box::new(Nowhere)
+}

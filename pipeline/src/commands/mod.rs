@@ -1,11 +1,14 @@
 //! The command line: one file a command.
 
+pub mod audit;
 pub mod check;
 pub mod diff;
 pub mod graph;
 pub mod replay;
+pub mod run;
 pub mod simulate;
 pub mod sql;
+pub mod topics;
 
 use std::path::Path;
 

@@ -117,7 +117,7 @@ pub struct Control {
 }
 
 /// Reads both clocks of this machine.
-fn reading(started: Instant) -> Reading {
+pub(super) fn reading(started: Instant) -> Reading {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Reading { wall_ms: wall.as_millis() as i64, monotonic_ms: started.elapsed().as_millis() as i64 }
 }

@@ -118,6 +118,7 @@ pub struct Source {
     closed: VecDeque<(i64, u64)>,
     closed_bytes: u64,
     last_epoch: Option<i64>,
+    binds_new: bool,
 }
 
 impl Source {
@@ -133,7 +134,15 @@ impl Source {
             closed: VecDeque::new(),
             closed_bytes: 0,
             last_epoch: chain.epoch,
+            binds_new: true,
         }
+    }
+
+    /// Ends with the last recorded epoch: nothing new is ever bound.
+    #[must_use]
+    pub fn recorded_only(mut self) -> Self {
+        self.binds_new = false;
+        self
     }
 
     /// Takes on a partition that is read from `start` on.
@@ -209,7 +218,7 @@ impl Source {
             self.clock.closed(binding.epoch);
             return Ok(Some(self.bind(binding.epoch, binding.inputs.clone(), binding.idle.clone(), Some(binding))));
         }
-        if self.pending_records == 0 || now.wall_ms < self.clock.due_ms() {
+        if !self.binds_new || self.pending_records == 0 || now.wall_ms < self.clock.due_ms() {
             return Ok(None);
         }
         let epoch = self.clock.next_epoch(now)?;

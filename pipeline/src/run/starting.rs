@@ -73,14 +73,22 @@ pub fn start(log: &dyn Log, name: &str, incarnation_hint: &str) -> Result<Starte
         };
         action = recovery.handle(input);
     };
-    let mut output_partitions = BTreeMap::new();
+    Ok(Started { plan, committer, output_partitions: output_partitions(log)? })
+}
+
+/// Partitions of each output topic.
+///
+/// # Errors
+/// If one is missing or the log cannot be asked.
+pub fn output_partitions(log: &dyn Log) -> Result<BTreeMap<&'static str, u32>, LogError> {
     let mut admin = log.admin()?;
+    let mut partitions = BTreeMap::new();
     for topic in OUTPUT_TOPICS {
         let found = admin.describe_topic(topic)?;
         let found = found.ok_or_else(|| LogError::TopicMissing { topic: topic.to_owned() })?;
-        output_partitions.insert(topic, found.partitions.len() as u32);
+        partitions.insert(topic, found.partitions.len() as u32);
     }
-    Ok(Started { plan, committer, output_partitions })
+    Ok(partitions)
 }
 
 /// The bindings of topic `epochs` from an offset to its end.
