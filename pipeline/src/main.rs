@@ -15,6 +15,8 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run simulated dealers through the whole pipeline, with nothing installed
+    Demo(commands::demo::Arguments),
     /// Run the pipeline against the log
     Run(commands::run::Arguments),
     /// Turn files of events into output topics, Parquet and tables
@@ -38,6 +40,7 @@ enum Command {
 fn main() -> ExitCode {
     pipeline::allocator::keep_freed_memory();
     let outcome = match CommandLine::parse().command {
+        Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Topics(arguments) => commands::topics::run(&arguments),
         Command::Audit(arguments) => commands::audit::run(&arguments),

@@ -7,7 +7,7 @@
 //! ```
 //! It ends when it is told to (everything closed is committed first), or when something fails that only people can mend.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -114,6 +114,8 @@ pub struct Control {
     pub stop: Arc<AtomicBool>,
     /// Set once recorded epochs are through and new ones are bound.
     pub ready: Arc<AtomicBool>,
+    /// Records of the epochs that were published, those fed again after a restart among them.
+    pub records_published: Arc<AtomicU64>,
 }
 
 /// Reads both clocks of this machine.
@@ -141,13 +143,15 @@ struct CommitThread {
 struct Settled {
     publisher: Box<dyn Publisher + Send>,
     released: Arc<AtomicI64>,
+    records: Arc<AtomicU64>,
 }
 
 impl Publisher for Settled {
     fn publish(&mut self, published: Published) {
-        let epoch = published.binding.epoch;
+        let (epoch, records) = (published.binding.epoch, published.binding.records);
         self.publisher.publish(published);
         self.released.store(epoch, Ordering::Release);
+        self.records.fetch_add(records, Ordering::AcqRel);
     }
 }
 
@@ -240,7 +244,11 @@ pub fn run(
     let commit_thread = CommitThread {
         inbox,
         commits: Commits::new(committer, settings.commit, identity, output_partitions),
-        settled: Settled { publisher, released: Arc::clone(&released) },
+        settled: Settled {
+            publisher,
+            released: Arc::clone(&released),
+            records: Arc::clone(&control.records_published),
+        },
         failed: Arc::clone(&failed),
         stop: Arc::clone(&control.stop),
     };

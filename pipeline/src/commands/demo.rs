@@ -1,0 +1,125 @@
+//! `dealerflow demo`: simulated dealers, an embedded log and the whole pipeline, in one process with nothing installed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::HumanCount;
+use operators::domain::time::format_rfc3339;
+
+use super::run::print_report;
+use super::{CommandError, load_config};
+use crate::config::SourceKind;
+use crate::logs::{PARTITIONS_DEFAULT, open_log, topic_specs};
+use crate::produce::{Pace, produce};
+use crate::run::audit::audit;
+use crate::run::live::{Control, run as run_live};
+use crate::run::{live_settings, publish_nowhere};
+use crate::signals::stop_on_signals;
+use crate::simulate::{DisorderOptions, SimulateOptions, simulate};
+
+/// How often the demo looks whether everything is through.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Runs simulated dealers through the whole pipeline.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Number of events
+    #[arg(long, default_value_t = 100_000)]
+    events: u64,
+    /// Number of dealers
+    #[arg(long, default_value_t = 20)]
+    dealers: u32,
+    /// The same seed gives the same events
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Events a second; as fast as they are taken if not given
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..))]
+    rate: Option<u64>,
+    /// End when every event is through, and audit what was written
+    #[arg(long)]
+    exit: bool,
+    /// Folder of the log; a scratch folder that is removed at the end if not given
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the log cannot be opened, or the pipeline fails.
+pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
+    crate::logging::start();
+    let scratch = tempfile::tempdir()
+        .map_err(|error| CommandError::failed(format!("no scratch folder could be made: {error}")))?;
+    let events = scratch.path().join("events");
+    let mut options = SimulateOptions::new(events.clone(), arguments.dealers, arguments.events, arguments.seed);
+    options.disorder = Some(DisorderOptions::default());
+    simulate(&options).map_err(CommandError::failed)?;
+
+    let mut config = load_config(None)?;
+    config.source.kind = SourceKind::Embedded;
+    config.data_dir = arguments.data_dir.clone().unwrap_or_else(|| scratch.path().join("data"));
+    let log = open_log(&config).map_err(CommandError::failed)?;
+    let mut admin = log.admin().map_err(CommandError::failed)?;
+    admin.create_topics(&topic_specs(PARTITIONS_DEFAULT)).map_err(CommandError::failed)?;
+    drop(admin);
+
+    let control = Control::default();
+    stop_on_signals(&control.stop).map_err(CommandError::failed)?;
+    // What a log of earlier demos holds comes again before anything new.
+    let bound_before = audit(log.as_ref()).map_err(CommandError::failed)?.0.records;
+    let pace = arguments.rate.map_or(Pace::Unbounded, Pace::PerSecond);
+    let produced = Arc::new(AtomicU64::new(u64::MAX));
+    let producer = {
+        let (log, control, produced) = (Arc::clone(&log), control.clone(), Arc::clone(&produced));
+        move || {
+            let stop = || control.stop.load(Ordering::Acquire);
+            let outcome = produce(&events, log.as_ref(), pace, &stop);
+            match &outcome {
+                Ok(records) => produced.store(*records, Ordering::Release),
+                Err(_) => control.stop.store(true, Ordering::Release),
+            }
+            outcome
+        }
+    };
+    let producer = std::thread::Builder::new().name("producer".to_owned()).spawn(producer);
+    let producer = producer.map_err(CommandError::failed)?;
+    if arguments.exit {
+        let (control, produced) = (control.clone(), Arc::clone(&produced));
+        let watch = move || {
+            while !control.stop.load(Ordering::Acquire) {
+                let wanted = produced.load(Ordering::Acquire).saturating_add(bound_before);
+                if control.records_published.load(Ordering::Acquire) >= wanted {
+                    control.stop.store(true, Ordering::Release);
+                }
+                std::thread::sleep(LOOK);
+            }
+        };
+        std::thread::Builder::new().name("watch".to_owned()).spawn(watch).map_err(CommandError::failed)?;
+    } else {
+        println!("{} events of {} dealers stream through; Ctrl-C ends it", arguments.events, arguments.dealers);
+    }
+    let report = run_live(&log, &live_settings(&config), publish_nowhere(), &control).map_err(CommandError::failed)?;
+    match producer.join() {
+        Ok(outcome) => outcome.map(drop).map_err(CommandError::failed)?,
+        Err(_) => return Err(CommandError::failed("the producer failed")),
+    }
+    print_report(&report);
+    let (audited, _) = audit(log.as_ref()).map_err(CommandError::failed)?;
+    for problem in &audited.problems {
+        println!("PROBLEM  {problem}");
+    }
+    if audited.problems_total > 0 {
+        return Err(CommandError::failed(format!("the audit found {} problems", audited.problems_total)));
+    }
+    println!(
+        "audit: {} epochs{} form one chain over {} records; {} messages, each once and whole",
+        HumanCount(audited.epochs),
+        audited.chain.epoch.map_or_else(String::new, |epoch| format!(" up to {}", format_rfc3339(epoch))),
+        HumanCount(audited.records),
+        HumanCount(audited.messages),
+    );
+    Ok(())
+}
