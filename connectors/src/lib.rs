@@ -18,6 +18,8 @@ pub mod files;
 pub mod kafka;
 pub mod log;
 pub mod parquet;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod topics;
 
 pub use error::{FilesError, HistoryError, TopicsError};

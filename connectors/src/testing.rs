@@ -1,0 +1,16 @@
+//! What tests of logs share, of this crate and of others: feature `testing`.
+//!
+//! ```text
+//!  conformance   the log's contract as checks; every log must pass them
+//!  crash         a process that commits until it is killed, and the proof of what it left
+//!  broker        a real Kafka broker for as long as the test process lives
+//! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a check fails by panicking")]
+
+pub mod broker;
+pub mod conformance;
+pub mod crash;
+mod helpers;
+
+pub use broker::TestBroker;
+pub use helpers::{Owned, group_of, read_to_end, records_of, start_at, topic};

@@ -1,0 +1,159 @@
+//! A real Kafka broker, started by `deploy/kafka/start`, for as long as a test process lives.
+//!
+//! ```text
+//!  test process ── pipe ──► deploy/kafka/start --while-stdin ──► java
+//!       ends, panics, is killed: the pipe ends ──► deploy/kafka/stop by process id
+//! ```
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Set to 1 where tests must not be skipped for want of a broker.
+pub const REQUIRED_VARIABLE: &str = "DEALERFLOW_REQUIRE_KAFKA";
+
+/// A broker and the folder that holds it; dropping it ends the broker and removes the folder.
+#[derive(Debug)]
+pub struct TestBroker {
+    folder: tempfile::TempDir,
+    script: Option<Child>,
+    address: String,
+    sasl_address: String,
+}
+
+/// The user that the broker knows, with the password: for tests of credentials.
+pub const SASL_USER: (&str, &str) = ("shop", "right");
+
+impl TestBroker {
+    /// Starts a broker with storage of its own; `None`, and loud words on standard error, where Java or Maven is missing.
+    pub fn start() -> Option<Self> {
+        if let Err(missing) = prerequisites() {
+            let required = std::env::var(REQUIRED_VARIABLE).is_ok_and(|value| value == "1");
+            assert!(!required, "{REQUIRED_VARIABLE} is set and {missing}");
+            eprintln!("\n*** SKIPPED: tests against a real Kafka broker, because {missing} ***\n");
+            return None;
+        }
+        let folder = tempfile::Builder::new().prefix("dealerflow-kafka-").tempdir().unwrap();
+        let [port, controller_port, sasl_port] = free_ports();
+        let extra = folder.path().join("extra.properties");
+        let (user, password) = SASL_USER;
+        std::fs::write(
+            &extra,
+            format!(
+                "listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port},CONTROLLER://127.0.0.1:{controller_port}\n\
+                 advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port}\n\
+                 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+                 sasl.enabled.mechanisms=PLAIN\n\
+                 listener.name.sasl_plaintext.plain.sasl.jaas.config=\
+                 org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}=\"{password}\";\n"
+            ),
+        )
+        .unwrap();
+        let mut broker = Self {
+            folder,
+            script: None,
+            address: format!("127.0.0.1:{port}"),
+            sasl_address: format!("127.0.0.1:{sasl_port}"),
+        };
+        broker.launch(&[("KAFKA_PORT", port), ("KAFKA_CONTROLLER_PORT", controller_port)], Some(&extra));
+        Some(broker)
+    }
+
+    /// `host:port` of the listener that takes everybody.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// `host:port` of the listener that wants SASL/PLAIN credentials.
+    pub fn sasl_address(&self) -> &str {
+        &self.sasl_address
+    }
+
+    /// Kills the broker as a power cut would.
+    pub fn kill(&mut self) {
+        let pid = std::fs::read_to_string(self.folder.path().join("broker/pid")).unwrap();
+        let killed = Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+        assert!(killed.success());
+        self.end_script();
+    }
+
+    /// Starts the broker again, with its data and on its ports.
+    pub fn restart(&mut self) {
+        self.end_script();
+        self.launch(&[], None);
+    }
+
+    fn launch(&mut self, ports: &[(&str, u16)], extra: Option<&Path>) {
+        let mut command = Command::new(script("start"));
+        command.arg(self.folder.path().join("broker")).arg("--while-stdin");
+        for (variable, port) in ports {
+            command.env(variable, port.to_string());
+        }
+        if let Some(extra) = extra {
+            command.env("KAFKA_EXTRA", extra);
+        }
+        let mut started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(started.stdout.take().expect("the output is piped")).read_line(&mut line).unwrap();
+        self.script = Some(started);
+        let log = std::fs::read_to_string(self.folder.path().join("broker/broker.log")).unwrap_or_default();
+        assert_eq!(line.trim(), self.address, "the broker did not start: {log}");
+        // A port that is open is not yet a broker that answers.
+        let config = crate::kafka::KafkaConfig::new(&self.address, "test-broker");
+        let mut admin = crate::log::Log::admin(&crate::kafka::KafkaLog::new(config).unwrap()).unwrap();
+        let patience = Instant::now() + Duration::from_mins(1);
+        while let Err(error) = admin.list_topics() {
+            assert!(Instant::now() < patience, "the broker does not answer: {error}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn end_script(&mut self) {
+        if let Some(mut script) = self.script.take() {
+            // The end of its input is the word to stop.
+            drop(script.stdin.take());
+            drop(script.wait());
+        }
+    }
+}
+
+impl Drop for TestBroker {
+    fn drop(&mut self) {
+        self.end_script();
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kafka").join(name)
+}
+
+/// Why no broker can be started here, if so.
+fn prerequisites() -> Result<(), String> {
+    let runs = |program: &str, argument: &str| {
+        Command::new(program)
+            .arg(argument)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|ended| ended.success())
+    };
+    if !runs("java", "-version") {
+        return Err("java (17 or later) is not installed".to_owned());
+    }
+    let home = std::env::var("DEALERFLOW_KAFKA_HOME").map(PathBuf::from);
+    let home =
+        home.or_else(|_| std::env::var("HOME").map(|home| Path::new(&home).join(".cache/dealerflow/kafka-4.3.0")));
+    let fetched = home.is_ok_and(|home| home.join("libs").is_dir());
+    if fetched || runs("mvn", "-v") {
+        return Ok(());
+    }
+    Err("mvn is not installed, which fetches Kafka's libraries".to_owned())
+}
+
+fn free_ports() -> [u16; 3] {
+    // Held together, so that they differ; given up just before the broker takes them.
+    let held = [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
+}
