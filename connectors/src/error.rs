@@ -162,6 +162,14 @@ pub enum HistoryError {
         /// Last epoch of the refused file, in ms.
         epoch_last: i64,
     },
+    /// Rows do not fit their table's schema.
+    #[error("the rows of table {table} do not fit its schema ({source}): this is a mistake in the program")]
+    Rows {
+        /// The table.
+        table: String,
+        /// What the builder of columns said.
+        source: arrow::error::ArrowError,
+    },
     /// Rows cannot be encoded as Parquet.
     #[error("the rows of table {table} cannot be encoded as Parquet: give all batches of a file the table's schema")]
     Encode {
@@ -262,6 +270,7 @@ impl HistoryError {
             Self::Write { source, .. } | Self::Read { source, .. } => store_passes(source),
             Self::Folder { source, .. } => io_cause(source.as_ref()).is_some_and(passes),
             Self::NoRows { .. }
+            | Self::Rows { .. }
             | Self::Encode { .. }
             | Self::NoManifest { .. }
             | Self::ManifestDamaged { .. }

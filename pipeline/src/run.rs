@@ -8,6 +8,7 @@ pub mod commits;
 pub mod committer;
 pub mod engine;
 pub mod feeder;
+pub mod historian;
 pub mod live;
 pub mod recompute;
 pub mod records;
@@ -15,15 +16,18 @@ pub mod recovery;
 pub mod source;
 pub mod starting;
 
+use connectors::HistoryError;
+use connectors::parquet::HistoryStore;
 use operators::dataflow::entities::EntitySettings;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::commits::{Published, Publisher};
 use self::committer::CommitSettings;
 use self::engine::EngineSettings;
-use self::live::LiveSettings;
+use self::historian::{Historian, HistorianSettings, OnEnd, start_historian};
+use self::live::{Control, LiveSettings};
 use self::source::SourceSettings;
-use crate::config::Config;
+use crate::config::{Config, StoreUrl};
 
 /// Input on its way, as a part of the configured memory: one sixteenth, at least 16 MiB.
 fn window_bytes_max(config: &Config) -> u64 {
@@ -71,4 +75,50 @@ impl Publisher for Nowhere {
 /// A publisher for runs whose results are read from the log alone.
 pub fn publish_nowhere() -> Box<dyn Publisher + Send> {
     Box::new(Nowhere)
+}
+
+/// Why the history of a run cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum PublisherError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The system gives no thread.
+    #[error("the historian's thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// A kind of store that is not supported.
+    #[error("parquet.url {url} names a bucket: history is written to folders only; name one with file:")]
+    Bucket {
+        /// The place.
+        url: String,
+    },
+}
+
+/// A publisher that writes history to the configured place.
+///
+/// # Errors
+/// If the place cannot be used.
+pub fn history_publisher(config: &Config, control: &Control) -> Result<Box<dyn Publisher + Send>, PublisherError> {
+    let StoreUrl::Folder(folder) = &config.parquet.url else {
+        return Err(PublisherError::Bucket { url: config.parquet.url.to_string() });
+    };
+    // Manifests name files below a folder `parquet`, which a path may already end with.
+    let parent = if folder.ends_with("parquet") { folder.parent().unwrap_or(folder) } else { folder };
+    let settings = HistorianSettings {
+        incarnation: format!("{} process {}", config.name, std::process::id()),
+        settings: serde_json::json!({
+            "dedup_horizon_ms": config.dedup_horizon_ms(),
+            "retention_ms": config.retention_ms(),
+            "max_future_ms": config.max_future_ms(),
+            "logic_version": env!("CARGO_PKG_VERSION"),
+        }),
+        interval: std::time::Duration::from_millis(config.parquet_interval_ms()),
+    };
+    let historian = Historian::open(HistoryStore::local(parent)?, settings)?;
+    let stop = std::sync::Arc::clone(&control.stop);
+    let on_end: OnEnd = Box::new(move |reason| {
+        tracing::error!(reason, "the history belongs to another instance; this one ends");
+        stop.store(true, std::sync::atomic::Ordering::Release);
+    });
+    Ok(Box::new(start_historian(historian, on_end)?))
 }

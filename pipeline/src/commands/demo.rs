@@ -15,7 +15,7 @@ use crate::logs::{PARTITIONS_DEFAULT, open_log, topic_specs};
 use crate::produce::{Pace, produce};
 use crate::run::audit::audit;
 use crate::run::live::{Control, run as run_live};
-use crate::run::{live_settings, publish_nowhere};
+use crate::run::{history_publisher, live_settings};
 use crate::signals::stop_on_signals;
 use crate::simulate::{DisorderOptions, SimulateOptions, simulate};
 

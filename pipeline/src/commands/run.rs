@@ -8,7 +8,7 @@ use operators::domain::time::format_rfc3339;
 use super::{CommandError, load_config};
 use crate::logs::open_log;
 use crate::run::live::{Control, RunReport, run as run_live};
-use crate::run::{live_settings, publish_nowhere};
+use crate::run::{history_publisher, live_settings};
 use crate::signals::stop_on_signals;
 
 /// Runs the pipeline until it is told to stop.

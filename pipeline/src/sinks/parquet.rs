@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use connectors::HistoryError;
 use connectors::parquet::{ColumnHints, HistoryStore, ParquetSink, WrittenFile};
 use operators::dataflow::driver::Epoch;
 use operators::domain::rows::RowBatch;
@@ -94,56 +95,79 @@ fn days_of(table: TableId, rows: RowBatch) -> Vec<DayRows> {
     days
 }
 
-/// Writes the files of the days that fall to one worker.
-struct DayWriter {
+/// Writes files of the days that it is given rows of.
+pub struct DayWriter {
     sink: ParquetSink,
     days: BTreeMap<(i32, u8), Vec<RowSlice>>,
-    files: TableFiles,
-    failure: Failure,
 }
 
 impl DayWriter {
-    fn add(&mut self, rows: DayRows) {
-        self.days.entry((rows.day, rows.table)).or_default().push(rows.slice);
+    /// A writer without rows.
+    pub fn new(store: HistoryStore) -> Self {
+        DayWriter { sink: ParquetSink::new(store), days: BTreeMap::new() }
+    }
+
+    /// Takes on rows of one epoch.
+    pub fn add(&mut self, table: TableId, epoch: i64, slice: RowSlice) {
+        let day = epoch.div_euclid(DAY_MS) as i32;
+        self.days.entry((day, table as u8)).or_default().push(slice);
+    }
+
+    /// Forgets all rows.
+    pub fn clear(&mut self) {
+        self.days.clear();
+    }
+
+    /// Writes all rows and keeps them, until [`DayWriter::clear`].
+    ///
+    /// # Errors
+    /// If a file cannot be written; others may have been, and nobody reads what no manifest names.
+    pub fn write_all(&mut self) -> Result<Vec<TableFile>, HistoryError> {
+        let days = std::mem::take(&mut self.days);
+        let mut files = Vec::new();
+        let written = days.iter().try_for_each(|((day, table), slices)| {
+            let mut slices = slices.clone();
+            while let Some(part) = cut(*table, &mut slices, None) {
+                files.extend(self.write(*day, *table, &part)?);
+            }
+            files.extend(self.write(*day, *table, &slices)?);
+            Ok(())
+        });
+        self.days = days;
+        written.map(|()| files)
     }
 
     /// Writes the days that are complete before `frontier` (`None`: all), and cuts those that have grown large.
-    fn write_complete(&mut self, frontier: Option<i64>) {
+    fn write_complete(&mut self, frontier: Option<i64>) -> Result<Vec<TableFile>, HistoryError> {
         let day_frontier = frontier.map(|frontier| frontier.div_euclid(DAY_MS) as i32);
         let waiting = match day_frontier {
             Some(day) => self.days.split_off(&(day, 0)),
             None => BTreeMap::new(),
         };
-        for ((day, table), slices) in std::mem::replace(&mut self.days, waiting) {
-            let mut slices = slices;
+        let mut files = Vec::new();
+        for ((day, table), mut slices) in std::mem::replace(&mut self.days, waiting) {
             while let Some(part) = cut(table, &mut slices, None) {
-                self.write(day, table, &part);
+                files.extend(self.write(day, table, &part)?);
             }
-            if !slices.is_empty() {
-                self.write(day, table, &slices);
-            }
+            files.extend(self.write(day, table, &slices)?);
         }
         for ((day, table), mut slices) in std::mem::take(&mut self.days) {
             while let Some(part) = cut(table, &mut slices, frontier) {
-                self.write(day, table, &part);
+                files.extend(self.write(day, table, &part)?);
             }
             self.days.insert((day, table), slices);
         }
+        Ok(files)
     }
 
-    fn write(&mut self, day: i32, table: u8, slices: &[RowSlice]) {
-        if self.failure.is_set() {
-            return;
-        }
+    fn write(&mut self, day: i32, table: u8, slices: &[RowSlice]) -> Result<Option<TableFile>, HistoryError> {
         let table = TableId::ALL[usize::from(table)];
         let declaration = table.table();
         let schema = stored_schema(declaration);
         let epochs = || slices.iter().flat_map(|slice| slice.range.clone().map(|row| slice.rows.epoch(row)));
-        let (Some(epoch_first), Some(epoch_last)) = (epochs().min(), epochs().max()) else { return };
-        let batch = match record_batch(declaration, &schema, slices) {
-            Ok(batch) => batch,
-            Err(error) => return self.failure.report(&error),
-        };
+        let (Some(epoch_first), Some(epoch_last)) = (epochs().min(), epochs().max()) else { return Ok(None) };
+        let batch = record_batch(declaration, &schema, slices)
+            .map_err(|source| HistoryError::Rows { table: declaration.name.to_owned(), source })?;
         let hints = ColumnHints {
             dictionary: declaration
                 .stored()
@@ -161,13 +185,8 @@ impl DayWriter {
                 .collect(),
         };
         let day = format_date(i64::from(day));
-        match self.sink.write(declaration.name, &day, epoch_first, epoch_last, &[batch], &hints) {
-            Ok(written) => {
-                let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                files.push(TableFile { table, epoch_first, epoch_last, written });
-            }
-            Err(error) => self.failure.report(&error),
-        }
+        let written = self.sink.write(declaration.name, &day, epoch_first, epoch_last, &[batch], &hints)?;
+        Ok(Some(TableFile { table, epoch_first, epoch_last, written }))
     }
 }
 
@@ -238,10 +257,20 @@ pub fn parquet_sink(
     // Neighbouring days of one table and tables of one day fall to different workers.
     let exchange = Exchange::new(|rows: &DayRows| (rows.day as u64).wrapping_add(u64::from(rows.table)));
     days.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(exchange, "parquet sink", move |_, _| {
-        let mut writer = DayWriter { sink: ParquetSink::new(store), days: BTreeMap::new(), files, failure };
+        let mut writer = DayWriter::new(store);
         move |(input, frontier), _output| {
-            input.for_each(|_capability, data| data.drain(..).for_each(|rows| writer.add(rows)));
-            writer.write_complete(frontier.frontier().first().map(|epoch| *epoch as i64));
+            input.for_each(|_capability, data| {
+                for DayRows { table, day, slice } in data.drain(..) {
+                    writer.days.entry((day, table)).or_default().push(slice);
+                }
+            });
+            if failure.is_set() {
+                return;
+            }
+            match writer.write_complete(frontier.frontier().first().map(|epoch| *epoch as i64)) {
+                Ok(written) => files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(written),
+                Err(error) => failure.report(&error),
+            }
         }
     })
 }
