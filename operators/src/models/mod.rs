@@ -1,0 +1,3 @@
+//! Numeric models: plain functions and deterministic state, without timely, clocks or chance that is not seeded.
+
+pub mod oscillators;
