@@ -1,3 +1,4 @@
 //! Numeric models: plain functions and deterministic state, without timely, clocks or chance that is not seeded.
 
+pub mod optimiser;
 pub mod oscillators;
