@@ -12,6 +12,7 @@ mod chains;
 pub mod exact;
 pub mod greedy;
 pub mod problem;
+pub mod strategies;
 
 use chains::Chains;
 use problem::{Placement, Problem};
