@@ -109,7 +109,8 @@ fn write_barriers(choice: &Choice<'_>, formatter: &mut Formatter<'_>) -> Result 
             Barrier::AtCap => formatter.write_str("at the cap of leads")?,
             Barrier::LacksSkill => write!(formatter, "without {}", choice.demand.lead.skills.join(", "))?,
             Barrier::LacksLanguage => {
-                write!(formatter, "not speaking {}", choice.demand.lead.language.unwrap_or_default())?
+                let language = choice.demand.lead.language.unwrap_or_default();
+                write!(formatter, "not speaking {language}")?;
             }
         }
     }
