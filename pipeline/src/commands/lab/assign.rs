@@ -11,16 +11,20 @@ use super::score_table::{ScoreTable, Shape};
 use super::sheet::Sheet;
 use crate::commands::CommandError;
 
-/// Places leads with reps so that as many as possible are placed and the sum of their scores is greatest.
-///
-/// Prints `lead,rep,score` for each lead (no rep: it waits), then `iteration,total,gap` (0 is greedy; the gap is a share of the
-/// optimum; iterations after the proof of optimality change nothing), then `total`, `optimum` and `gap`.
-///
-/// Files are CSV with or without a header. Leads and reps: a row each, the id in the column named `id`, `lead_id`, `rep_id`, … or
-/// in the first; other columns are ignored. Scores: a row for each lead and a column for each rep, with or without ids in the
-/// first column and the header (where they are ids of leads and reps, they are joined by id, else taken in order); or rows
-/// `lead,rep,score`. An empty cell, `nan` or `-inf` forbids the pair.
+/// What `--help` says behind the options.
+const FORMATS: &str = "\
+Places as many leads as possible, with the greatest sum of scores. Prints lead,rep,score for each lead (no rep: it waits), then \
+iteration,total,gap (0 is greedy, the gap is a share of the optimum, iterations after the proof of optimality change nothing), then \
+total, optimum and gap.
+
+Files are CSV with or without a header. Leads and reps: a row each, the id in the column named id, lead_id, rep_id, … or in the first; \
+other columns are ignored. Scores: a row for each lead and a column for each rep, with or without ids in the first column and in the \
+header (ids of leads and reps are joined by id, others taken in order); or rows of lead,rep,score. An empty cell, nan or -inf forbids \
+the pair, and so does a pair without a row.";
+
+/// Leads to place.
 #[derive(Debug, clap::Args)]
+#[command(after_help = FORMATS)]
 pub struct Arguments {
     /// The leads
     #[arg(long, value_name = "CSV")]

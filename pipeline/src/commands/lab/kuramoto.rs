@@ -12,13 +12,18 @@ use crate::commands::CommandError;
 /// Steps at most: each prints a row.
 const STEPS_MAX: f64 = 10_000_000.0;
 
-/// Integrates `dθ_i/dt = ω_i + (K/N) Σ_j s_ij sin(θ_j − θ_i)` by Runge–Kutta of fourth order.
-///
-/// Prints `time,r,mean_phase` at time 0 and after each step, then an empty line and `oscillator,phase`: the final phases, not wrapped,
-/// in the order of the frequencies. Files are CSV with or without a header: one number a row, in the column named `frequency`
-/// (`omega`), `skill`, `phase` (`theta`), else in the last; the first of several columns holds ids. Files whose ids are the
-/// same are joined by id, others row by row. Time and frequencies need only share a unit; the product counts in hours.
+/// What `--help` says behind the options.
+const FORMATS: &str = "\
+Integrates dθ_i/dt = ω_i + (K/N) Σ_j s_ij sin(θ_j − θ_i) by Runge–Kutta of fourth order. Prints time,r,mean_phase at time 0 and after \
+each step, then an empty line and oscillator,phase: the final phases, not wrapped, in the order of the frequencies.
+
+Files are CSV with or without a header: one number a row, in the column named frequency (omega), skill or phase (theta), else in the \
+last one; the first of several columns holds ids. Files with the same ids are joined by id, others row by row. Time and frequencies \
+need only share a unit; the product counts in hours.";
+
+/// Coupled oscillators to run.
 #[derive(Debug, clap::Args)]
+#[command(after_help = FORMATS)]
 pub struct Arguments {
     /// Natural frequencies ω, in radians per unit of time
     #[arg(long, value_name = "CSV")]
