@@ -18,6 +18,8 @@ use std::collections::VecDeque;
 
 use super::problem::{Placement, Problem};
 
+/// Nodes that are looked at together.
+const LANES: usize = 8;
 /// No lead, or no node.
 const NONE: u32 = u32::MAX;
 
@@ -120,11 +122,26 @@ impl<'a> Chains<'a> {
         if self.has_room(node) && self.lay(node, pool, 0.0) {
             return;
         }
-        for other in 0..self.rows[node].gains.len() {
-            if self.lay(node, other, self.rows[node].gains[other]) {
-                return;
+        for first in (0..self.rows[node].gains.len()).step_by(LANES) {
+            if self.gains_nothing(node, first) {
+                continue;
+            }
+            for other in first..self.rows[node].gains.len().min(first + LANES) {
+                if self.lay(node, other, self.rows[node].gains[other]) {
+                    return;
+                }
             }
         }
+    }
+
+    /// Whether no trail from a node to these next ones is stronger than theirs. Most are not, and many are seen at once.
+    fn gains_nothing(&self, node: usize, first: usize) -> bool {
+        let trail = self.trails[node];
+        let Some(gains) = self.rows[node].gains[first..].first_chunk::<LANES>() else { return false };
+        let Some(trails) = self.trails[first..].first_chunk::<LANES>() else { return false };
+        // Counted, not searched: without a branch the comparisons are done side by side.
+        let stronger = gains.iter().zip(trails).map(|(gain, other)| u64::from(trail + gain > other + self.gain_min));
+        stronger.sum::<u64>() == 0
     }
 
     fn has_room(&self, rep: usize) -> bool {

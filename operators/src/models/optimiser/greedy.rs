@@ -19,20 +19,36 @@ pub fn in_turn(problem: &Problem) -> Placement {
 /// The best allowed pair with room is placed, then the next; of equal ones the first lead, then the first rep.
 pub fn best_first(problem: &Problem) -> Placement {
     let mut room = problem.caps().to_vec();
-    let mut pairs: Vec<(u64, u32, u32)> = Vec::with_capacity(problem.leads() * room.len());
-    for lead in 0..problem.leads() {
-        let allowed = problem.scores_of(lead).iter().enumerate().filter(|(_, score)| score.is_finite());
-        pairs.extend(allowed.map(|(rep, score)| (descending(*score), lead as u32, rep as u32)));
-    }
-    pairs.sort_unstable();
+    let width = room.len().max(1);
     let mut reps = vec![None; problem.leads()];
-    for (_, lead, rep) in pairs {
-        if reps[lead as usize].is_none() && room[rep as usize] > 0 {
-            reps[lead as usize] = Some(rep);
-            room[rep as usize] -= 1;
+    for pair in in_order(problem) {
+        let (lead, rep) = (pair / width, pair % width);
+        if reps[lead].is_none() && room[rep] > 0 {
+            reps[lead] = Some(rep as u32);
+            room[rep] -= 1;
         }
     }
     Placement::new(problem, reps)
+}
+
+/// The allowed pairs, best first. Pairs are numbered by lead, then rep.
+fn in_order(problem: &Problem) -> impl Iterator<Item = usize> {
+    let width = problem.caps().len();
+    let bits = (problem.leads() * width).next_power_of_two().trailing_zeros();
+    let mask = (1_u64 << bits) - 1;
+    let key = |pair: usize| descending(problem.scores_of(pair / width)[pair % width]);
+    // One word holds the upper bits of the score and the pair, which sorts twice as fast as both whole.
+    let mut words: Vec<u64> = (0..problem.leads() * width)
+        .filter(|pair| problem.scores_of(pair / width)[pair % width].is_finite())
+        .map(|pair| key(pair) & !mask | pair as u64)
+        .collect();
+    words.sort_unstable();
+    for alike in words.chunk_by_mut(|left, right| left & !mask == right & !mask) {
+        if alike.len() > 1 {
+            alike.sort_unstable_by_key(|word| (key((word & mask) as usize), word & mask));
+        }
+    }
+    words.into_iter().map(move |word| (word & mask) as usize)
 }
 
 /// A key that grows as the number falls.

@@ -110,6 +110,9 @@ impl Order {
 /// The angle in [0, 2π).
 pub fn wrapped(angle: f64) -> f64 {
     use std::f64::consts::TAU;
+    if (0.0..TAU).contains(&angle) {
+        return angle;
+    }
     let rest = angle - TAU * (angle / TAU).floor();
     // Rounding may leave the rest at either edge.
     if (0.0..TAU).contains(&rest) { rest } else { 0.0 }
