@@ -186,8 +186,11 @@ mod tests {
         arguments: Arguments,
     }
 
-    /// Runs with files of these texts. Gives the rows over time and the final phases.
-    fn run_on(files: &[(&str, &str)], rest: &[&str]) -> Result<(Vec<[f64; 3]>, Vec<(String, f64)>), String> {
+    /// The rows over time, and the final phases.
+    type Printed = (Vec<[f64; 3]>, Vec<(String, f64)>);
+
+    /// Runs with files of these texts.
+    fn run_on(files: &[(&str, &str)], rest: &[&str]) -> Result<Printed, String> {
         let folder = tempfile::tempdir().unwrap();
         let mut words = vec!["kuramoto".to_owned()];
         for (option, text) in files {

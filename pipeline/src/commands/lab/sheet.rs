@@ -59,6 +59,7 @@ impl Sheet {
             |error: csv::Error| CommandError::failed(format!("{} cannot be read as CSV: {error}", path.display()));
         let text = std::fs::read_to_string(path)
             .map_err(|error| CommandError::failed(format!("{} cannot be read: {error}", path.display())))?;
+        let text = text.trim_start_matches('\u{feff}');
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -70,13 +71,10 @@ impl Sheet {
             let record = record.map_err(failed)?;
             // A record begins where the one before ended: empty lines come first.
             let from = record.position().map_or(counted, |position| position.byte() as usize);
-            let empty = text.as_bytes()[from..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-            line += text.as_bytes()[counted..from + empty].iter().filter(|byte| **byte == b'\n').count();
+            let empty = text[from..].bytes().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            line += text[counted..from + empty].matches('\n').count();
             counted = from + empty;
-            let mut cells: Vec<String> = record.iter().map(str::to_owned).collect();
-            if let (true, Some(first)) = (rows.is_empty(), cells.first_mut()) {
-                *first = first.trim_start_matches('\u{feff}').to_owned();
-            }
+            let cells: Vec<String> = record.iter().map(str::to_owned).collect();
             if let Some(first) = rows.first().filter(|first| first.cells.len() != cells.len()) {
                 let (columns, wanted) = (cells.len(), first.cells.len());
                 return Err(CommandError::failed(format!(
