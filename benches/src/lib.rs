@@ -10,6 +10,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on has failed"))]
 
+pub mod assignment;
 pub mod child;
 pub mod failure;
 pub mod figures;
@@ -18,5 +19,7 @@ pub mod flatness;
 pub mod hand_loop;
 pub mod input;
 pub mod kpi_check;
+pub mod oscillators;
+pub mod repeat;
 pub mod replay;
 pub mod table;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use benches::child::Binaries;
 use benches::failure::Failure;
 use benches::input::InputFolder;
-use benches::{flatness, replay};
+use benches::{assignment, flatness, oscillators, replay};
 use clap::{Args, Parser, Subcommand};
 
 /// Times the pipeline beside a hand-written loop over the same files.
@@ -25,6 +25,17 @@ enum Mode {
     Replay(ReplayArguments),
     /// Cost per event at 1, 3 and 10 million events.
     Flatness(FlatnessArguments),
+    /// Oscillator networks: time of a step and of a tick over all dealers, and what both objectives reach.
+    Oscillators(ModelArguments),
+    /// Lead assignment: gap to the exact optimum by iteration, and time.
+    Assignment(ModelArguments),
+}
+
+#[derive(Args)]
+struct ModelArguments {
+    /// Rounds; every subject runs once in each.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
 }
 
 #[derive(Args)]
@@ -64,6 +75,14 @@ fn main() -> ExitCode {
         Mode::Flatness(FlatnessArguments { rounds, seed, full }) => Binaries::beside_this_one()
             .and_then(|binaries| flatness::measure(&binaries, rounds as usize, seed, full, say))
             .map(|flatness| println!("{flatness}")),
+        Mode::Oscillators(ModelArguments { rounds }) => {
+            println!("{}", oscillators::measure(rounds as usize, say));
+            Ok(())
+        }
+        Mode::Assignment(ModelArguments { rounds }) => {
+            println!("{}", assignment::measure(rounds as usize, say));
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

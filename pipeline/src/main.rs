@@ -35,6 +35,8 @@ enum Command {
     Audit(commands::audit::Arguments),
     /// Print the dataflow
     Graph(commands::graph::Arguments),
+    /// Try the models on your own numbers
+    Lab(commands::lab::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Simulate(arguments) => commands::simulate::run(&arguments),
         Command::Graph(arguments) => commands::graph::run(&arguments),
+        Command::Lab(arguments) => commands::lab::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ pub mod check;
 pub mod demo;
 pub mod diff;
 pub mod graph;
+pub mod lab;
 pub mod replay;
 pub mod run;
 pub mod simulate;

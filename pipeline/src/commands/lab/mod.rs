@@ -1,0 +1,43 @@
+//! `dealerflow lab`: the models on anybody's own numbers, one experiment a file.
+
+pub mod assign;
+pub mod kuramoto;
+mod score_table;
+mod sheet;
+
+use super::CommandError;
+
+/// Tries a model on numbers from files.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    experiment: Experiment,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Experiment {
+    /// Let coupled oscillators run, and print their coherence over time
+    Kuramoto(kuramoto::Arguments),
+    /// Place leads with reps, and print how far from the optimum each iteration is
+    Assign(assign::Arguments),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If a file cannot be read or is not what the experiment needs.
+pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
+    match &arguments.experiment {
+        Experiment::Kuramoto(arguments) => kuramoto::run(arguments),
+        Experiment::Assign(arguments) => assign::run(arguments),
+    }
+}
+
+/// A cell of CSV, quoted if it has to be.
+fn quoted(cell: &str) -> std::borrow::Cow<'_, str> {
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\"")).into()
+    } else {
+        cell.into()
+    }
+}
