@@ -101,7 +101,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     } else {
         println!("{} events of {} dealers stream through; Ctrl-C ends it", arguments.events, arguments.dealers);
     }
-    let report = run_live(&log, &live_settings(&config), publish_nowhere(), &control).map_err(CommandError::failed)?;
+    let publisher = history_publisher(&config, &control).map_err(CommandError::failed)?;
+    let report = run_live(&log, &live_settings(&config), publisher, &control).map_err(CommandError::failed)?;
     match producer.join() {
         Ok(outcome) => outcome.map(drop).map_err(CommandError::failed)?,
         Err(_) => return Err(CommandError::failed("the producer failed")),

@@ -33,7 +33,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let log = open_log(&config).map_err(CommandError::failed)?;
     let control = Control::default();
     stop_on_signals(&control.stop).map_err(CommandError::failed)?;
-    let report = run_live(&log, &live_settings(&config), publish_nowhere(), &control).map_err(CommandError::failed)?;
+    let publisher = history_publisher(&config, &control).map_err(CommandError::failed)?;
+    let report = run_live(&log, &live_settings(&config), publisher, &control).map_err(CommandError::failed)?;
     print_report(&report);
     Ok(())
 }
