@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   domain     vocabulary: events, parsing, order, merge rule, tables        (no timely)
+//!   models     clusters and what else learns                             (no timely)
 //!   dataflow   the driver of machines, the entity machine, the views         (timely, differential)
 //! ```
 //!
@@ -11,3 +12,4 @@
 
 pub mod dataflow;
 pub mod domain;
+pub mod models;

@@ -33,6 +33,8 @@ enum Command {
     Audit(commands::audit::Arguments),
     /// Print the dataflow
     Graph(commands::graph::Arguments),
+    /// Judge one model on data of your own
+    Lab(commands::lab::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Simulate(arguments) => commands::simulate::run(&arguments),
         Command::Graph(arguments) => commands::graph::run(&arguments),
+        Command::Lab(arguments) => commands::lab::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod check;
 pub mod diff;
 pub mod graph;
+pub mod lab;
 pub mod replay;
 pub mod run;
 pub mod simulate;

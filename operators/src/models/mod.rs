@@ -1,0 +1,3 @@
+//! The models: plain numeric code, one room each, without timely.
+
+pub mod whaco;
