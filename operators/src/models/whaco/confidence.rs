@@ -7,8 +7,10 @@
 
 use super::clusters::{Clusters, Standing};
 
+/// A cluster that holds nothing may still be right.
+const SHARE_LEAST: f32 = 1e-3;
 /// Beyond this a cluster's likelihood is nothing beside the nearest one's.
-const EXPONENT_LEAST: f64 = -30.0;
+const EXPONENT_LEAST: f32 = -20.0;
 
 /// Turns the spreads of all clusters into their probabilities, in place, and gives that of the row's cluster.
 #[inline]
@@ -19,27 +21,21 @@ pub(super) fn confidence(clusters: &Clusters, standing: Standing, spreads: &mut 
         spreads.iter().copied().fold(f32::INFINITY, |least, spread| if spread < least { spread } else { least });
     let mut total = 0.0;
     for (spread, share) in spreads.iter_mut().zip(&clusters.shares) {
-        let exponent = -0.5 * temper * f64::from(*spread - least);
-        let weight = if exponent == 0.0 {
-            1.0
-        } else if exponent > EXPONENT_LEAST {
-            libm::exp(exponent)
-        } else {
-            0.0
-        };
-        let weight = weight * f64::from(share.max(1e-3));
-        *spread = weight as f32;
-        total += weight;
+        let exponent = -0.5 * temper * (*spread - least);
+        let likelihood = if exponent > EXPONENT_LEAST { libm::expf(exponent) } else { 0.0 };
+        *spread = likelihood * share.max(SHARE_LEAST);
+        total += *spread;
     }
-    let inverse = if total > 0.0 { 1.0 / total } else { 0.0 };
+    // The nearest by spread adds at least the least share.
+    let inverse = 1.0 / total;
     for weight in spreads.iter_mut() {
-        *weight = (f64::from(*weight) * inverse) as f32;
+        *weight *= inverse;
     }
     f64::from(spreads[standing.cluster as usize]).clamp(0.0, 1.0)
 }
 
-fn temper(clusters: &Clusters) -> f64 {
-    let [mean, square] = clusters.spread.map(f64::from);
-    let variance = (square - mean * mean).max(1e-12);
+fn temper(clusters: &Clusters) -> f32 {
+    let [mean, square] = clusters.spread;
+    let variance = (square - mean * mean).max(1e-6);
     (2.0 * mean / variance).clamp(0.05, 1.0)
 }

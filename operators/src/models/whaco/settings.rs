@@ -80,7 +80,7 @@ impl Settings {
             flag_rate: 0.01,
             points: 128,
             memory_rows: 512,
-            clustering_rows: 1_024,
+            clustering_rows: 2_048,
             scale_memory_rows: 4_096,
             restarts: 3,
             seed: 1,
