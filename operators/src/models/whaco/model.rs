@@ -2,10 +2,13 @@
 //!
 //! ```text
 //!   row ─▶ nearest centroid ───────────────▶ cluster, probabilities ─▶ confidence
-//!     └──▶ sample: two distances ─▶ rarity of each among earlier rows ─▶ score = 1 − √(p₁·p₂)
-//!                                                                  └─▶ rarity of the score ≤ level ─▶ outlier
+//!     ├──▶ sample: two distances ─┬─▶ rarity of each among earlier rows ─▶ score = 1 − p₁^⅜ p₂^⅜ p₃^¼
+//!     └──▶ most extreme feature ──┘                      rarity of the score ≤ level ─▶ outlier
 //!   then, if the row teaches: moments, sample, tails, level, centroid; now and then a reclustering of the sample
 //! ```
+//! The distances see what is far from the rows around it, the extreme what is far from the middle of all: each finds outliers that the
+//! others miss, and rarities make them comparable without knowing their distributions.
+//!
 //! A row is always scored by what was learned from the rows before it. The level is the wanted flag rate, corrected by what was
 //! flagged so far (adaptive conformal inference, Gibbs and Candès 2021), and held between a quarter and four times the wanted rate, so that a
 //! row that is rarer than a quarter of the rate is flagged whatever came before.
@@ -40,7 +43,8 @@ const DEBT_MAX_ROWS: f64 = 10.0;
 pub struct Scored {
     /// The nearest cluster, 0 to clusters − 1.
     pub cluster: u32,
-    /// How unusual the row is, in [0, 1): 1 − √(p₁·p₂), where p is the share of earlier rows that lay as far out.
+    /// How unusual the row is, in [0, 1): 1 − p₁^⅜ p₂^⅜ p₃^¼, where p is the share of earlier rows that lay as far out by the Euclidean
+    /// and by the city-block distance from the sample and by their most extreme feature.
     pub score: f64,
     /// Whether the score is among the rarest `flag_rate`.
     pub is_outlier: bool,
@@ -58,8 +62,8 @@ pub struct Model {
     pub(super) scale: Scale,
     pub(super) sample: Sample,
     pub(super) clusters: Clusters,
-    /// Of the Euclidean distance, of the city-block distance, of both together.
-    pub(super) tails: [Tail; 3],
+    /// Of the Euclidean distance, of the city-block distance, of the most extreme feature, of all three together.
+    pub(super) tails: [Tail; 4],
     pub(super) sizes: SizeWindow,
     /// Rows flagged beyond the flag rate.
     pub(super) debt: f64,
@@ -76,7 +80,7 @@ pub struct Model {
 /// What scoring found out and learning needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pending {
-    places: [Place; 3],
+    places: [Place; 4],
     standing: Standing,
 }
 
@@ -116,7 +120,7 @@ impl Model {
             scale: Scale { inverse: vec![[1.0; 2]; features] },
             sample: Sample::new(features, settings.points),
             clusters: Clusters::new(features, settings.clusters),
-            tails: [DISTANCE_EXPONENT, DISTANCE_EXPONENT, 0]
+            tails: [DISTANCE_EXPONENT, DISTANCE_EXPONENT, DISTANCE_EXPONENT, 0]
                 .map(|exponent| Tail::new(exponent, settings.scale_memory_rows)),
             sizes: SizeWindow::default(),
             debt: 0.0,
@@ -289,14 +293,29 @@ impl Model {
         self.settings.flag_rate * (1.0 - LEVEL_GAIN * self.debt).clamp(0.25, 4.0)
     }
 
+    /// How many deviations the row's most extreme feature lies from its mean.
+    #[inline]
+    fn extreme(&self) -> f32 {
+        let mut extreme = 0.0_f32;
+        for ((x, moments), [deviation, _]) in self.scratch.row.iter().zip(&self.moments).zip(&self.scale.inverse) {
+            let off = (x - moments.mean as f32).abs() * deviation;
+            extreme = if off > extreme { off } else { extreme };
+        }
+        extreme
+    }
+
     #[inline]
     fn judge(&mut self) -> (Scored, Pending) {
         let row = &self.scratch.row;
         let distances = self.sample.distances(row, &self.scale);
         let (first, euclidean) = self.tails[0].rarity(distances.euclidean);
         let (second, city_block) = self.tails[1].rarity(distances.city_block);
-        let product = (f64::from(first) * f64::from(second)).sqrt();
-        let (rarity, both) = self.tails[2].rarity((1.0 / product) as f32);
+        let (third, extreme) = self.tails[2].rarity(self.extreme());
+        let (first, second, third) = (f64::from(first), f64::from(second), f64::from(third));
+        // The geometric mean with weights 3/8, 3/8 and 1/4, of roots that round alike everywhere.
+        let (distances, extremes) = (first * second, third * third);
+        let mean = (distances * distances * distances * extremes).sqrt().sqrt().sqrt();
+        let (rarity, all) = self.tails[3].rarity((1.0 / mean) as f32);
         let (mut standing, mut sure) = (Standing { cluster: 0, spread: 0.0 }, 0.0);
         if self.clusters.count > 0 {
             standing = self.clusters.stand(row, &mut self.scratch.probabilities);
@@ -304,11 +323,11 @@ impl Model {
         }
         let scored = Scored {
             cluster: standing.cluster,
-            score: 1.0 - product,
+            score: 1.0 - mean,
             is_outlier: f64::from(rarity) <= self.level(),
             confidence: sure,
         };
-        (scored, Pending { places: [euclidean, city_block, both], standing })
+        (scored, Pending { places: [euclidean, city_block, extreme, all], standing })
     }
 
     #[inline]

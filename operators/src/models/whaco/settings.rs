@@ -149,7 +149,7 @@ impl Settings {
             + self.features * (3 * 8 + 2 * 4)
             + padded * (4 * self.features + 4)
             + self.features * (4 * 4)
-            + super::tail::BYTES * 3
+            + super::tail::BYTES * 4
             + super::sizes::BYTES
             + 512
     }
