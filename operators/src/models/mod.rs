@@ -3,3 +3,4 @@
 pub mod assignment;
 pub mod optimiser;
 pub mod oscillators;
+pub mod whaco;

@@ -4,6 +4,7 @@ pub mod assign;
 pub mod kuramoto;
 mod score_table;
 mod sheet;
+pub mod whaco;
 
 use super::CommandError;
 
@@ -16,6 +17,8 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Experiment {
+    /// Cluster the rows of a CSV file and score how unusual each is, in one pass
+    Whaco(whaco::Arguments),
     /// Let coupled oscillators run, and print their coherence over time
     Kuramoto(kuramoto::Arguments),
     /// Place leads with reps, and print how far from the optimum each iteration is
@@ -28,6 +31,7 @@ enum Experiment {
 /// If a file cannot be read or is not what the experiment needs.
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     match &arguments.experiment {
+        Experiment::Whaco(arguments) => whaco::run(arguments),
         Experiment::Kuramoto(arguments) => kuramoto::run(arguments),
         Experiment::Assign(arguments) => assign::run(arguments),
     }
