@@ -230,6 +230,8 @@ impl KafkaConfig {
         config
             .set("enable.idempotence", "true")
             .set("compression.type", self.compression.setting())
+            // A topic that is still unknown after this is missing.
+            .set("topic.metadata.propagation.max.ms", "5000")
             .set("message.max.bytes", (self.limits.record_bytes_max + (64 << 10)).to_string())
             .set("queue.buffering.max.messages", (self.limits.commit_records_max + 1).to_string())
             .set("queue.buffering.max.kbytes", buffered_kib.to_string());
