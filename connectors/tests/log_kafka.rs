@@ -417,7 +417,7 @@ fn rates() {
             .collect();
         let total: Duration = times.iter().sum();
         times.sort_unstable();
-        let rate = (group_records * 500) as f64 / total.as_secs_f64();
+        let rate = f64::from(group_records * 500) / total.as_secs_f64();
         println!("commits of {group_records} records: p50 {:?}, p99 {:?}, {rate:.0} records/s", times[250], times[495]);
     }
 }
