@@ -81,9 +81,18 @@ impl KafkaAdmin {
 
     fn bounds(&self, topic: &str, partition: u32) -> Result<PartitionBounds, LogError> {
         let timeout = self.config.limits.admin_timeout;
-        let ask = |consumer: &BaseConsumer<KafkaContext>| {
+        let deadline = Instant::now() + timeout;
+        let ask = |consumer: &BaseConsumer<KafkaContext>| loop {
             let watermarks = consumer.fetch_watermarks(topic, partition as i32, timeout);
-            watermarks.map_err(|error| self.error("describing", Some(topic), &error))
+            let error = match watermarks {
+                Ok(watermarks) => return Ok(watermarks),
+                Err(error) => self.error("describing", Some(topic), &error),
+            };
+            // The leader of a new partition takes its time to know that it is one.
+            if !matches!(error, LogError::Busy { .. }) || Instant::now() > deadline {
+                return Err(error);
+            }
+            std::thread::sleep(VISIBILITY_POLL);
         };
         // The stable end first: what is committed in between must not look like an open transaction.
         let (_, stable_end) = ask(&self.committed)?;

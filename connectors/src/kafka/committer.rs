@@ -26,6 +26,9 @@ use crate::log::{CommitGroup, CommitOutcome, CommitterIdentity, LogCommitter, Lo
 /// How long one call into the client library may block before its events are served.
 const CALL_STEP: Duration = Duration::from_millis(500);
 
+/// How many of the client's events are served before a transaction begins.
+const EVENTS_BEFORE_COMMIT_MAX: usize = 16;
+
 /// A transactional producer.
 pub struct KafkaCommitter {
     config: KafkaConfig,
@@ -122,6 +125,27 @@ impl KafkaCommitter {
         self.until(deadline, Producer::abort_transaction)?;
         self.state = State::Ready;
         Ok(())
+    }
+
+    /// Asks whether the brokers are back if all were told to be gone. A transaction is not begun while they are: one whose beginning
+    /// never reached them cannot be aborted there, which ends the client.
+    fn reachable(&self) -> Result<(), LogError> {
+        let Some(producer) = &self.producer else {
+            return Ok(());
+        };
+        for _ in 0..EVENTS_BEFORE_COMMIT_MAX {
+            producer.poll(Duration::ZERO);
+        }
+        if !producer.context().told().all_brokers_down {
+            return Ok(());
+        }
+        match producer.client().fetch_metadata(None, CALL_STEP) {
+            Ok(_) => {
+                producer.context().told().all_brokers_down = false;
+                Ok(())
+            }
+            Err(error) => Err(self.producing(producer).request(None).unreachable(&error.to_string())),
+        }
     }
 
     /// Everything of a transaction but its end.
@@ -242,12 +266,18 @@ impl LogCommitter for KafkaCommitter {
         let started = Instant::now();
         let deadline = started + self.config.limits.commit_timeout;
         if self.state == State::Unsettled {
+            if let Err(error) = self.reachable() {
+                return CommitOutcome::Aborted { error };
+            }
             match self.abort() {
                 Ok(()) => {}
                 Err(Obstacle::Abort(error) | Obstacle::Late(error)) => return CommitOutcome::Aborted { error },
                 Err(Obstacle::Fenced) => return self.ended(CommitOutcome::Fenced { by: None }),
                 Err(Obstacle::Fatal(error)) => return self.ended(CommitOutcome::Fatal { error }),
             }
+        }
+        if let Err(error) = self.reachable() {
+            return CommitOutcome::Aborted { error };
         }
         let filled = self.fill(group, deadline);
         let (error, late) = match filled {

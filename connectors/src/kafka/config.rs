@@ -218,7 +218,8 @@ impl KafkaConfig {
             .set("queued.max.messages.kbytes", read_ahead_kib.to_string())
             .set("fetch.message.max.bytes", fetch_bytes.to_string())
             .set("fetch.max.bytes", record_bytes.to_string())
-            .set("receive.message.max.bytes", (record_bytes + (1 << 20)).to_string())
+            // It bounds what a batch may unpack to as well, and the unpacking buffer triples as it grows.
+            .set("receive.message.max.bytes", (record_bytes.min(200 << 20) * 4).max(100_000_000).to_string())
             .set("statistics.interval.ms", "1000");
         config
     }
@@ -229,6 +230,8 @@ impl KafkaConfig {
         config
             .set("enable.idempotence", "true")
             .set("compression.type", self.compression.setting())
+            // A topic that is still unknown after this is missing.
+            .set("topic.metadata.propagation.max.ms", "5000")
             .set("message.max.bytes", (self.limits.record_bytes_max + (64 << 10)).to_string())
             .set("queue.buffering.max.messages", (self.limits.commit_records_max + 1).to_string())
             .set("queue.buffering.max.kbytes", buffered_kib.to_string());

@@ -90,6 +90,10 @@ impl Producing<'_> {
                 Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
                     return Some(Produced::Refused(self.too_large(record.topic_partition, record.body.bytes())));
                 }
+                Some(RDKafkaErrorCode::UnknownPartition) => {
+                    let partition = record.topic_partition.clone();
+                    return Some(Produced::Refused(LogError::PartitionMissing { partition, partitions: 0 }));
+                }
                 _ if self.producer.client().fatal_error().is_some() => return Some(Produced::Broken),
                 _ => return Some(Produced::Refused(self.request(Some(topic)).error(&error))),
             }

@@ -6,8 +6,10 @@
 //!                ├─► Aborted, retriable or timed out nothing of it will ever be readable: send the same group again
 //!                ├─► InDoubt                         committed or not: exit, restart, read topic `epochs`
 //!                ├─► Fenced                          another instance has taken over and read what became of it: exit
-//!                └─► Fatal                           not committed; this committer is of no more use: exit
+//!                └─► Fatal                           not committed; this committer is of no more use: exit, or open another
 //! ```
+//! Opening another committer in the same process takes power from whoever has it by now. So after `open`, and before anything is sent,
+//! topic `epochs` is read on to its end: if another incarnation has committed there, this process has been replaced and exits.
 //! The caller keeps a group until it is told `Committed`.
 
 use super::error::LogError;
@@ -96,7 +98,7 @@ pub enum CommitOutcome {
         /// The incarnation of the other, where the log knows it; elsewhere the latest record of topic `epochs` says it.
         by: Option<String>,
     },
-    /// The committer is of no more use and the group was not committed: exit, or open a new committer.
+    /// The committer is of no more use and the group was not committed: exit, or open another as the module says.
     Fatal {
         /// Why.
         error: LogError,

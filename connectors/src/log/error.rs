@@ -38,11 +38,14 @@ pub enum LogError {
         topic: String,
     },
     /// The topic has fewer partitions than one that was named.
-    #[error("{partition} does not exist: the topic has {partitions} partitions")]
+    #[error("{partition} does not exist: the topic has {}", match partitions {
+        0 => "fewer partitions".to_owned(),
+        partitions => format!("{partitions} partitions"),
+    })]
     PartitionMissing {
         /// The partition.
         partition: TopicPartition,
-        /// How many there are.
+        /// How many there are, 0 if that is not known.
         partitions: u32,
     },
     /// Another topic has the name now.
