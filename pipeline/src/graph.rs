@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use connectors::parquet::HistoryStore;
 use connectors::topics::{JsonLinesSink, TopicNumber};
-use operators::dataflow::daily_kpis::{KpiBatch, daily_kpis};
+use operators::dataflow::daily_kpis::{DailyKpis, KpiBatch, daily_kpis};
 use operators::dataflow::driver::{Epoch, drive};
 use operators::dataflow::entities::{EntityMachine, EntityOutput, EntitySettings, EpochCounts};
 use operators::dataflow::entity_rows::RepAttributes;
@@ -67,7 +67,9 @@ pub fn build(
     let machine = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
     let parts = unpack(drive(batches, "entities", machine));
     let with_rows = outputs.is_some();
-    let kpi_rows = daily_kpis(parts.kpis, with_rows, Rc::clone(statistics));
+    // A replay makes no snapshots: it is its own recovery.
+    let kpis = DailyKpis::new(settings.snapshots);
+    let kpi_rows = daily_kpis(parts.kpis, kpis, with_rows, settings.restored_rows, Rc::clone(statistics)).rows;
     let Some(outputs) = outputs else {
         kpi_rows.probe_with(&finished);
         return finished;
