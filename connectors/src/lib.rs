@@ -4,6 +4,7 @@
 //!  folder of .jsonl[.gz|.zst] ──► files::discover ──► files::open_all ──► files::Index ──► files::ChunkReader ──► lines
 //!  lines        ──► topics::JsonLinesSink  ──► DIR/topics/<topic>.jsonl
 //!  record batches ──► parquet::ParquetSink ──► DIR/parquet/<table>/epoch_day=…/….parquet ──► parquet::Manifest
+//! parts of state ──► checkpoints::Checkpoints ──► checkpoints/blobs/….zst ──► checkpoints::CheckpointManifest
 //! ```
 //! This crate never sees the domain: a line is bytes with a time that the caller reads from it, a row is an Arrow row,
 //! an epoch is a number of milliseconds. Bad bytes are data and travel on; only broken I/O is an error, typed in
@@ -11,9 +12,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should panic"))]
 
+pub mod checkpoints;
 pub mod error;
 pub mod files;
 pub mod parquet;
 pub mod topics;
 
+pub use checkpoints::CheckpointsError;
 pub use error::{FilesError, HistoryError, TopicsError};
