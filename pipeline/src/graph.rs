@@ -14,13 +14,14 @@ use std::rc::Rc;
 
 use connectors::parquet::HistoryStore;
 use connectors::topics::{JsonLinesSink, TopicNumber};
-use operators::dataflow::daily_kpis::{KpiBatch, daily_kpis};
-use operators::dataflow::driver::{Epoch, drive};
+use operators::dataflow::daily_kpis::{DailyKpis, KpiBatch, daily_kpis};
+use operators::dataflow::driver::{Epoch, Machine, drive};
 use operators::dataflow::entities::{EntityMachine, EntityOutput, EntitySettings, EpochCounts};
 use operators::dataflow::entity_rows::RepAttributes;
 use operators::dataflow::letters::DeadLetter;
 use operators::dataflow::rep_names::{RepKey, RepNames};
 use operators::dataflow::reps::reps;
+use operators::dataflow::snapshot::{Section, SnapshotError, SnapshotPart, SnapshotSlice};
 use operators::dataflow::statistics::Statistics;
 use operators::domain::batch::EventBatch;
 use operators::domain::rows::{Cell, RowBatch, RowChange};
@@ -66,11 +67,15 @@ pub fn replay(
 ) -> Handle<Epoch> {
     let finished = Handle::new();
     let batches = replay_source(scope, input, finished.clone());
+    // A replay makes no snapshots: it is its own recovery.
+    let rep_names = RepNames::new(scope.index() as u32);
+    let entities = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
+    let machines = Machines { entities, kpis: DailyKpis::new(false), rep_names };
     let Some(outputs) = outputs else {
-        views(batches, settings, statistics).rows.probe_with(&finished);
+        views(batches, machines, settings, statistics).rows.probe_with(&finished);
         return finished;
     };
-    let Views { rows, letters, epochs } = views(batches, settings, statistics);
+    let Views { rows, letters, epochs, snapshots: _ } = views(batches, machines, settings, statistics);
     let rows = scope.concatenate([rows, epoch_rows(epochs)]);
     let rows = count_live_rows(rows, Rc::clone(statistics));
     let tables = parquet_sink(rows, outputs.store, outputs.files, outputs.failure.clone());
@@ -85,18 +90,20 @@ pub fn run(
     scope: Scope<'_, Epoch>,
     queue: FeedQueue,
     max_future_ms: i64,
+    machines: Machines,
     settings: EntitySettings,
     emit: impl FnMut(EpochOutput) + 'static,
     statistics: &Rc<RefCell<Statistics>>,
 ) -> (Handle<Epoch>, Activator) {
     let finished = Handle::new();
     let (batches, activator) = records(scope, queue, max_future_ms);
-    let Views { rows, letters, epochs } = views(batches, settings, statistics);
+    let Views { rows, letters, epochs, snapshots } = views(batches, machines, settings, statistics);
     let rows = count_live_rows(rows, Rc::clone(statistics));
     let rows = pieces(rows, "rows to collect", |(table, rows)| Piece::Rows(table as u8, rows));
     let letters = pieces(letters, "dead letters to collect", Piece::Letter);
     let epochs = pieces(epochs, "counts to collect", Piece::Counts);
-    collect(scope.concatenate([rows, letters, epochs]), emit).probe_with(&finished);
+    let snapshots = pieces(snapshots, "snapshots to collect", |(epoch, parts)| Piece::Snapshot(epoch, parts));
+    collect(scope.concatenate([rows, letters, epochs, snapshots]), emit).probe_with(&finished);
     (finished, activator)
 }
 
@@ -105,25 +112,65 @@ struct Views<'scope> {
     rows: Rows<'scope>,
     letters: Stream<'scope, Epoch, Vec<DeadLetter>>,
     epochs: Stream<'scope, Epoch, Vec<EpochCounts>>,
+    snapshots: Stream<'scope, Epoch, Vec<SnapshotSlice>>,
+}
+
+/// The state of one worker, before its dataflow is built.
+pub struct Machines {
+    entities: EntityMachine,
+    kpis: DailyKpis,
+    rep_names: RepNames,
+}
+
+/// A snapshot to go on with: its epoch, and the parts of it that are a worker's, in the order in which they were written.
+pub type Restored = (i64, Vec<SnapshotPart>);
+
+impl Machines {
+    /// New machines for worker `index`, or such that go on with a snapshot.
+    ///
+    /// # Errors
+    /// If the snapshot is damaged, incomplete or of another format.
+    pub fn new(
+        settings: EntitySettings,
+        index: usize,
+        restored: Option<Restored>,
+        statistics: &Rc<RefCell<Statistics>>,
+    ) -> Result<Self, SnapshotError> {
+        let rep_names = RepNames::new(index as u32);
+        let mut entities = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
+        let mut kpis = DailyKpis::new(settings.snapshots);
+        if let Some((epoch, parts)) = restored {
+            for part in &parts {
+                match part.section {
+                    Section::DailyKpis => kpis.restore(part)?,
+                    _ => entities.restore(part)?,
+                }
+            }
+            entities.restored(epoch)?;
+            kpis.restored(epoch)?;
+        }
+        Ok(Machines { entities, kpis, rep_names })
+    }
 }
 
 /// The operators, from events to rows. Without rows in `settings` there are only those that count, and their stream is empty.
 fn views<'scope>(
     batches: Stream<'scope, Epoch, Vec<EventBatch>>,
+    machines: Machines,
     settings: EntitySettings,
     statistics: &Rc<RefCell<Statistics>>,
 ) -> Views<'scope> {
     let scope = batches.scope();
-    let rep_names = RepNames::new(scope.index() as u32);
-    let machine = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
-    let parts = unpack(drive(batches, "entities", machine));
-    let kpi_rows = daily_kpis(parts.kpis, settings.rows, Rc::clone(statistics));
+    let Machines { entities, kpis, rep_names } = machines;
+    let parts = unpack(drive(batches, "entities", entities));
+    let kpis = daily_kpis(parts.kpis, kpis, settings.rows, settings.restored_rows, Rc::clone(statistics));
+    let snapshots = scope.concatenate([parts.snapshots, kpis.snapshots]);
     if !settings.rows {
-        return Views { rows: kpi_rows, letters: parts.letters, epochs: parts.epochs };
+        return Views { rows: kpis.rows, letters: parts.letters, epochs: parts.epochs, snapshots };
     }
     let rep_rows = reps(parts.reps, parts.active_deals, rep_names);
-    let rows = scope.concatenate([parts.rows, kpi_rows, rep_rows]);
-    Views { rows, letters: parts.letters, epochs: parts.epochs }
+    let rows = scope.concatenate([parts.rows, kpis.rows, rep_rows]);
+    Views { rows, letters: parts.letters, epochs: parts.epochs, snapshots }
 }
 
 type Rows<'scope> = Stream<'scope, Epoch, Vec<(TableId, RowBatch)>>;
@@ -138,6 +185,7 @@ struct Parts<'scope> {
     active_deals: Stream<'scope, Epoch, Vec<(RepKey, Epoch, isize)>>,
     letters: Stream<'scope, Epoch, Vec<DeadLetter>>,
     epochs: Stream<'scope, Epoch, Vec<EpochCounts>>,
+    snapshots: Stream<'scope, Epoch, Vec<SnapshotSlice>>,
 }
 
 /// Takes the machine's output apart, one stream for each reader.
@@ -150,6 +198,7 @@ fn unpack(stream: Stream<'_, Epoch, Vec<EntityOutput>>) -> Parts<'_> {
     let (active_deals, active_deals_stream) = builder.new_output::<Vec<(RepKey, Epoch, isize)>>();
     let (letters, letters_stream) = builder.new_output::<Vec<DeadLetter>>();
     let (epochs, epochs_stream) = builder.new_output::<Vec<EpochCounts>>();
+    let (snapshots, snapshots_stream) = builder.new_output::<Vec<SnapshotSlice>>();
     let mut rows = OutputBuilder::<_, CapacityContainerBuilder<Vec<(TableId, RowBatch)>>>::from(rows);
     let mut kpis = OutputBuilder::<_, CapacityContainerBuilder<Vec<KpiBatch>>>::from(kpis);
     let mut reps = OutputBuilder::<_, CapacityContainerBuilder<Vec<RepUpdate>>>::from(reps);
@@ -157,11 +206,13 @@ fn unpack(stream: Stream<'_, Epoch, Vec<EntityOutput>>) -> Parts<'_> {
         OutputBuilder::<_, CapacityContainerBuilder<Vec<(RepKey, Epoch, isize)>>>::from(active_deals);
     let mut letters = OutputBuilder::<_, CapacityContainerBuilder<Vec<DeadLetter>>>::from(letters);
     let mut epochs = OutputBuilder::<_, CapacityContainerBuilder<Vec<EpochCounts>>>::from(epochs);
+    let mut snapshots = OutputBuilder::<_, CapacityContainerBuilder<Vec<SnapshotSlice>>>::from(snapshots);
     builder.build(move |_| {
         move |_frontiers| {
             let (mut rows, mut kpis, mut reps) = (rows.activate(), kpis.activate(), reps.activate());
             let (mut active_deals, mut letters, mut epochs) =
                 (active_deals.activate(), letters.activate(), epochs.activate());
+            let mut snapshots = snapshots.activate();
             input.for_each(|capability, data| {
                 for output in data.drain(..) {
                     rows.session(&capability).give_iterator(output.rows.into_iter());
@@ -173,6 +224,7 @@ fn unpack(stream: Stream<'_, Epoch, Vec<EntityOutput>>) -> Parts<'_> {
                     active_deals.session(&capability).give_iterator(changed);
                     letters.session(&capability).give_iterator(output.letters.into_iter());
                     epochs.session(&capability).give_iterator(output.epochs.into_iter());
+                    snapshots.session(&capability).give_iterator(output.snapshots.into_iter());
                 }
             });
         }
@@ -184,6 +236,7 @@ fn unpack(stream: Stream<'_, Epoch, Vec<EntityOutput>>) -> Parts<'_> {
         active_deals: active_deals_stream,
         letters: letters_stream,
         epochs: epochs_stream,
+        snapshots: snapshots_stream,
     }
 }
 

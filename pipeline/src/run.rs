@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod binding;
+pub mod checkpointer;
 pub mod clock;
 pub mod collect;
 pub mod commits;
@@ -16,16 +17,18 @@ pub mod recovery;
 pub mod source;
 pub mod starting;
 
-use connectors::HistoryError;
+use std::time::Duration;
+
+use connectors::checkpoints::CheckpointStore;
 use connectors::parquet::HistoryStore;
+use connectors::{CheckpointsError, HistoryError};
 use operators::dataflow::entities::EntitySettings;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::commits::{Published, Publisher};
 use self::committer::CommitSettings;
 use self::engine::EngineSettings;
-use self::historian::{Historian, HistorianSettings, OnEnd, start_historian};
-use self::live::{Control, LiveSettings};
+use self::live::LiveSettings;
 use self::source::SourceSettings;
 use crate::config::{Config, StoreUrl};
 
@@ -44,6 +47,9 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         dedup_keys_max: config.pipeline.dedup_keys_max as usize,
         retention_ms: config.retention_ms() as i64,
         rows: true,
+        snapshots: true,
+        // History holds them.
+        restored_rows: false,
     };
     let max_future_ms = config.max_future_ms() as i64;
     // What decides results, and nothing that does not.
@@ -77,48 +83,61 @@ pub fn publish_nowhere() -> Box<dyn Publisher + Send> {
     Box::new(Nowhere)
 }
 
-/// Why the history of a run cannot be written.
+/// Where a run keeps what is not the log's.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// History.
+    pub history: HistoryStore,
+    /// How often it is written.
+    pub history_interval: Duration,
+    /// What decided results, for its manifests.
+    pub history_settings: serde_json::Value,
+    /// Checkpoints.
+    pub checkpoints: CheckpointStore,
+    /// How often one is made.
+    pub checkpoint_interval: Duration,
+}
+
+/// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum PublisherError {
-    /// The store cannot be used.
+pub enum StoresError {
+    /// The history's place.
     #[error(transparent)]
     History(#[from] HistoryError),
-    /// The system gives no thread.
-    #[error("the historian's thread could not be started: {0}")]
-    Thread(#[from] std::io::Error),
-    /// A kind of store that is not supported.
-    #[error("parquet.url {url} names a bucket: history is written to folders only; name one with file:")]
+    /// The checkpoints' place.
+    #[error(transparent)]
+    Checkpoints(#[from] CheckpointsError),
+    /// A kind of place that is not supported.
+    #[error("{key} {url} names a bucket, and this build writes to folders only: name one with file:")]
     Bucket {
+        /// The key of the configuration.
+        key: &'static str,
         /// The place.
         url: String,
     },
 }
 
-/// A publisher that writes history to the configured place.
+/// Opens the places that a configuration names.
 ///
 /// # Errors
-/// If the place cannot be used.
-pub fn history_publisher(config: &Config, control: &Control) -> Result<Box<dyn Publisher + Send>, PublisherError> {
-    let StoreUrl::Folder(folder) = &config.parquet.url else {
-        return Err(PublisherError::Bucket { url: config.parquet.url.to_string() });
+/// If one cannot be used.
+pub fn open_stores(config: &Config) -> Result<Stores, StoresError> {
+    let folder = |key, url: &StoreUrl, own: &str| match url {
+        // Each store names its files below a folder of its own, which a path may already end with.
+        StoreUrl::Folder(folder) if folder.ends_with(own) => Ok(folder.parent().unwrap_or(folder).to_owned()),
+        StoreUrl::Folder(folder) => Ok(folder.clone()),
+        StoreUrl::S3 { .. } => Err(StoresError::Bucket { key, url: url.to_string() }),
     };
-    // Manifests name files below a folder `parquet`, which a path may already end with.
-    let parent = if folder.ends_with("parquet") { folder.parent().unwrap_or(folder) } else { folder };
-    let settings = HistorianSettings {
-        incarnation: format!("{} process {}", config.name, std::process::id()),
-        settings: serde_json::json!({
+    Ok(Stores {
+        history: HistoryStore::local(&folder("parquet.url", &config.parquet.url, "parquet")?)?,
+        history_interval: Duration::from_millis(config.parquet_interval_ms()),
+        history_settings: serde_json::json!({
             "dedup_horizon_ms": config.dedup_horizon_ms(),
             "retention_ms": config.retention_ms(),
             "max_future_ms": config.max_future_ms(),
             "logic_version": env!("CARGO_PKG_VERSION"),
         }),
-        interval: std::time::Duration::from_millis(config.parquet_interval_ms()),
-    };
-    let historian = Historian::open(HistoryStore::local(parent)?, settings)?;
-    let stop = std::sync::Arc::clone(&control.stop);
-    let on_end: OnEnd = Box::new(move |reason| {
-        tracing::error!(reason, "the history belongs to another instance; this one ends");
-        stop.store(true, std::sync::atomic::Ordering::Release);
-    });
-    Ok(Box::new(start_historian(historian, on_end)?))
+        checkpoints: CheckpointStore::local(&folder("checkpoint.url", &config.checkpoint.url, "checkpoints")?)?,
+        checkpoint_interval: Duration::from_millis(config.checkpoint_interval_ms()),
+    })
 }

@@ -15,7 +15,7 @@ use crate::logs::{PARTITIONS_DEFAULT, open_log, topic_specs};
 use crate::produce::{Pace, produce};
 use crate::run::audit::audit;
 use crate::run::live::{Control, run as run_live};
-use crate::run::{history_publisher, live_settings};
+use crate::run::{live_settings, open_stores};
 use crate::signals::stop_on_signals;
 use crate::simulate::{DisorderOptions, SimulateOptions, simulate};
 
@@ -101,8 +101,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     } else {
         println!("{} events of {} dealers stream through; Ctrl-C ends it", arguments.events, arguments.dealers);
     }
-    let publisher = history_publisher(&config, &control).map_err(CommandError::failed)?;
-    let report = run_live(&log, &live_settings(&config), publisher, &control).map_err(CommandError::failed)?;
+    let stores = open_stores(&config).map_err(CommandError::failed)?;
+    let report = run_live(&log, &live_settings(&config), &stores, &control).map_err(CommandError::failed)?;
     match producer.join() {
         Ok(outcome) => outcome.map(drop).map_err(CommandError::failed)?,
         Err(_) => return Err(CommandError::failed("the producer failed")),

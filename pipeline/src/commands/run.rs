@@ -8,7 +8,7 @@ use operators::domain::time::format_rfc3339;
 use super::{CommandError, load_config};
 use crate::logs::open_log;
 use crate::run::live::{Control, RunReport, run as run_live};
-use crate::run::{history_publisher, live_settings};
+use crate::run::{live_settings, open_stores};
 use crate::signals::stop_on_signals;
 
 /// Runs the pipeline until it is told to stop.
@@ -33,8 +33,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let log = open_log(&config).map_err(CommandError::failed)?;
     let control = Control::default();
     stop_on_signals(&control.stop).map_err(CommandError::failed)?;
-    let publisher = history_publisher(&config, &control).map_err(CommandError::failed)?;
-    let report = run_live(&log, &live_settings(&config), publisher, &control).map_err(CommandError::failed)?;
+    let stores = open_stores(&config).map_err(CommandError::failed)?;
+    let report = run_live(&log, &live_settings(&config), &stores, &control).map_err(CommandError::failed)?;
     print_report(&report);
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use operators::dataflow::driver::Epoch;
 use operators::dataflow::entities::EpochCounts;
 use operators::dataflow::letters::DeadLetter;
+use operators::dataflow::snapshot::SnapshotPart;
 use operators::domain::rows::RowBatch;
 use operators::domain::tables::TableId;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub struct EpochOutput {
     pub letters: Vec<DeadLetter>,
     /// Row versions by table, in the order in which workers gave them.
     pub rows: Vec<(TableId, RowSlice)>,
+    /// The state behind the epoch, if a snapshot was asked for.
+    pub snapshot: Vec<SnapshotPart>,
 }
 
 /// What travels to worker 0.
@@ -43,6 +46,8 @@ pub enum Piece {
     Letter(DeadLetter),
     /// A worker's counts.
     Counts(EpochCounts),
+    /// Parts of a worker's state behind an epoch.
+    Snapshot(i64, Vec<SnapshotPart>),
 }
 
 /// Wraps what a stream holds for [`collect`].
@@ -73,6 +78,7 @@ impl Collector {
     fn add(&mut self, piece: Piece) {
         match piece {
             Piece::Counts(counts) => self.epoch(counts.epoch).events += counts.events,
+            Piece::Snapshot(epoch, parts) => self.epoch(epoch).snapshot.extend(parts),
             Piece::Letter(letter) => self.epoch(letter.epoch).letters.push(letter),
             Piece::Rows(table, rows) => {
                 let Some(table) = TableId::ALL.get(usize::from(table)).copied() else { return };

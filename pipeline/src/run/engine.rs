@@ -18,7 +18,7 @@ use timely::communication::Config as Communication;
 
 use super::collect::EpochOutput;
 use super::records::{Feed, FeedQueue};
-use crate::graph;
+use crate::graph::{self, Machines, Restored};
 use crate::replay::AbortOnPanic;
 
 /// How long a worker sleeps at most when nothing wakes it.
@@ -41,14 +41,18 @@ pub struct Engine {
     guards: timely::communication::WorkerGuards<Statistics>,
 }
 
-type Seat = (Receiver<Feed>, Sender<(usize, Thread)>);
+type Seat = (Receiver<Feed>, Sender<(usize, Result<Thread, String>)>);
 
 impl Engine {
-    /// Starts the workers. `emit` gets each epoch's outputs, in order, on worker 0's thread.
+    /// Starts the workers, with the state of a snapshot if there is one. `emit` gets each epoch's outputs, in order, on worker 0's thread.
     ///
     /// # Errors
-    /// If the threads cannot be started.
-    pub fn start(settings: EngineSettings, emit: impl FnMut(EpochOutput) + Send + 'static) -> Result<Self, String> {
+    /// If the threads cannot be started, or the snapshot cannot be restored.
+    pub fn start(
+        settings: EngineSettings,
+        restored: Option<Restored>,
+        emit: impl FnMut(EpochOutput) + Send + 'static,
+    ) -> Result<Self, String> {
         let workers = settings.workers.max(1);
         let (ready, seated) = channel();
         let (senders, seats): (Vec<_>, Vec<_>) = (0..workers)
@@ -57,6 +61,16 @@ impl Engine {
                 (sender, Some((receiver, ready.clone()) as Seat))
             })
             .unzip();
+        drop(ready);
+        let restored: Vec<Option<Restored>> = match restored {
+            None => vec![None; workers],
+            Some((epoch, parts)) => {
+                let mut by_worker = vec![(epoch, Vec::new()); workers];
+                parts.into_iter().for_each(|part| by_worker[usize::from(part.shard) % workers].1.push(part));
+                by_worker.into_iter().map(Some).collect()
+            }
+        };
+        let restored = Mutex::new(restored);
         let seats = Mutex::new(seats);
         let emit = Arc::new(Mutex::new(Some(emit)));
         let communication = if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
@@ -67,6 +81,14 @@ impl Engine {
             let seat = seats.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
             let statistics = Rc::new(RefCell::new(Statistics::default()));
             let Some((feed, ready)) = seat else { return statistics.take() };
+            let restored = restored.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
+            let machines = match Machines::new(settings.entities, index, restored, &statistics) {
+                Ok(machines) => machines,
+                Err(error) => {
+                    let _ = ready.send((index, Err(error.to_string())));
+                    return statistics.take();
+                }
+            };
             let emit = if index == 0 { emit.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
             let mut emit = emit;
             let emit = move |output| {
@@ -77,10 +99,10 @@ impl Engine {
             let queue = FeedQueue::default();
             let (finished, activator) = worker.dataflow(|scope| {
                 let queue = Rc::clone(&queue);
-                graph::run(scope, queue, settings.max_future_ms, settings.entities, emit, &statistics)
+                graph::run(scope, queue, settings.max_future_ms, machines, settings.entities, emit, &statistics)
             });
             // Nobody listens any more only if the start was given up.
-            let _ = ready.send((index, std::thread::current()));
+            let _ = ready.send((index, Ok(std::thread::current())));
             let mut open = true;
             while !finished.done() {
                 while open {
@@ -101,7 +123,10 @@ impl Engine {
             while worker.step() {}
             statistics.take()
         })?;
-        let mut threads: Vec<(usize, Thread)> = seated.iter().take(workers).collect();
+        let mut threads: Vec<(usize, Thread)> = Vec::with_capacity(workers);
+        for (index, thread) in seated.iter().take(workers) {
+            threads.push((index, thread?));
+        }
         threads.sort_by_key(|(index, _)| *index);
         let workers = senders.into_iter().zip(threads).map(|(sender, (_, thread))| (sender, thread)).collect();
         Ok(Engine { workers, guards })

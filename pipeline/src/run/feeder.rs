@@ -16,6 +16,7 @@ use connectors::log::{
 };
 use operators::domain::batch::{RawBytes, Span};
 use operators::domain::event_time::event_time_of;
+use operators::domain::shards::{Barrier, ShardRange};
 
 use super::binding::InputPartition;
 use super::clock::{ClockError, Reading};
@@ -29,6 +30,10 @@ pub trait FeedSink {
     fn feed(&mut self, worker: usize, feed: Feed);
     /// Tells the committer of an epoch; called before the workers hear of it.
     fn closed(&mut self, close: Close);
+    /// Asked at each new epoch: the shards to write whole, if the state behind it is to be written down.
+    fn snapshot_wanted(&mut self) -> Option<ShardRange> {
+        None
+    }
 }
 
 /// Why feeding cannot go on, or not now.
@@ -175,7 +180,10 @@ impl Feeder {
         while let Some(close) = self.source.close(clock())? {
             step.epochs += 1;
             let ends = close.inputs.iter().filter_map(|range| Some((range.input_partition()?, range.next)));
-            let ends = Arc::new(EpochEnds { epoch: close.epoch, ends: ends.collect() });
+            // What was recorded is written down with the first new epoch.
+            let base = if close.recorded.is_none() { sink.snapshot_wanted() } else { None };
+            let barrier = base.map(|base| Barrier { epoch: close.epoch, base });
+            let ends = Arc::new(EpochEnds { epoch: close.epoch, ends: ends.collect(), barrier });
             sink.closed(close);
             for worker in 0..self.peers {
                 sink.feed(worker, Feed::Close(Arc::clone(&ends)));

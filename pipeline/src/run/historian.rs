@@ -12,11 +12,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use connectors::HistoryError;
 use connectors::parquet::{HistoryStore, Manifest};
+use connectors::{CheckpointsError, HistoryError};
 use operators::domain::rows::{Cell, RowBatch, RowChange};
 use operators::domain::tables::TableId;
 
+use super::checkpointer::Checkpointer;
 use super::commits::{Published, Publisher};
 use crate::arrow_rows::RowSlice;
 use crate::sinks::parquet::{DayWriter, TableFile};
@@ -171,29 +172,46 @@ impl Drop for ToHistorian {
 ///
 /// # Errors
 /// If the system gives no thread.
-pub fn start_historian(historian: Historian, on_end: OnEnd) -> std::io::Result<ToHistorian> {
+pub fn start_historian(
+    historian: Historian,
+    checkpointer: Checkpointer,
+    on_end: OnEnd,
+) -> std::io::Result<ToHistorian> {
     let (sender, receiver) = sync_channel(EPOCHS_WAITING_MAX);
     let body = move || {
         let _abort = crate::replay::AbortOnPanic;
-        keep_writing(historian, &receiver, &on_end);
+        keep_writing(historian, checkpointer, &receiver, &on_end);
     };
     let thread = std::thread::Builder::new().name("historian".to_owned()).spawn(body)?;
     Ok(ToHistorian { sender: Some(sender), thread: Some(thread) })
 }
 
-fn keep_writing(mut historian: Historian, receiver: &Receiver<Published>, on_end: &OnEnd) {
+/// How often a checkpoint is thought of while nothing comes.
+const LOOK: Duration = Duration::from_millis(500);
+
+fn keep_writing(
+    mut historian: Historian,
+    mut checkpointer: Checkpointer,
+    receiver: &Receiver<Published>,
+    on_end: &OnEnd,
+) {
     let interval = historian.settings.interval;
     let mut written = Instant::now();
     loop {
-        let ended = match receiver.recv_timeout(interval.saturating_sub(written.elapsed())) {
-            Ok(published) => {
+        let mut snapshot = None;
+        let ended = match receiver.recv_timeout(interval.saturating_sub(written.elapsed()).min(LOOK)) {
+            Ok(mut published) => {
+                checkpointer.follow(&published.binding);
                 historian.add(&published);
+                let parts = std::mem::take(&mut published.output.snapshot);
+                snapshot = (!parts.is_empty()).then_some((published.binding.epoch, parts));
                 false
             }
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => true,
         };
-        if ended || historian.is_full() || written.elapsed() >= interval {
+        let mut is_written = true;
+        if ended || snapshot.is_some() || historian.is_full() || written.elapsed() >= interval {
             written = Instant::now();
             match historian.write() {
                 Ok(()) => {}
@@ -201,6 +219,7 @@ fn keep_writing(mut historian: Historian, receiver: &Receiver<Published>, on_end
                 // At the end there is nothing to wait for: the next start writes it.
                 Err(error) => {
                     tracing::warn!(%error, "history could not be written; it is kept and tried again");
+                    is_written = false;
                     if !ended && historian.is_full() {
                         std::thread::sleep(RETRY_AFTER);
                         written = written.checked_sub(interval).unwrap_or(written);
@@ -208,8 +227,18 @@ fn keep_writing(mut historian: Historian, receiver: &Receiver<Published>, on_end
                 }
             }
         }
+        match snapshot {
+            Some((epoch, parts)) if is_written => match checkpointer.store(epoch, parts) {
+                Ok(()) => {}
+                Err(error @ CheckpointsError::Fenced { .. }) => return on_end(error.to_string()),
+                Err(error) => tracing::warn!(%error, "a checkpoint could not be written; the next one is whole"),
+            },
+            Some(_) => checkpointer.give_up(),
+            None => {}
+        }
         if ended {
             return;
         }
+        checkpointer.ask();
     }
 }

@@ -13,15 +13,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use connectors::HistoryError;
 use connectors::log::{Log, LogError, PollLimits};
 use operators::dataflow::statistics::Statistics;
+use operators::domain::shards::ShardRange;
 
+use super::Stores;
+use super::checkpointer::{Checkpointer, Found, SnapshotRequest};
 use super::clock::{Clock, ClockError, Reading};
 use super::collect::EpochOutput;
 use super::commits::{Commits, Published, Publisher, RunIdentity, Turn};
 use super::committer::CommitSettings;
 use super::engine::{Engine, EngineSettings};
 use super::feeder::{FeedError, FeedSink, Feeder};
+use super::historian::{Historian, HistorianSettings, OnEnd, start_historian};
 use super::records::Feed;
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
@@ -64,6 +69,9 @@ pub enum RunError {
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The history cannot be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// The clock cannot be trusted.
     #[error(transparent)]
     Clock(#[from] ClockError),
@@ -171,7 +179,7 @@ impl CommitThread {
                 },
                 Turn::Drained => return,
                 Turn::Stop(reason) => {
-                    *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                    self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
                     self.stop.store(true, Ordering::Release);
                     return;
                 }
@@ -192,6 +200,7 @@ impl CommitThread {
 struct Wiring<'a> {
     engine: &'a Engine,
     commits: &'a Sender<ToCommit>,
+    request: SnapshotRequest,
 }
 
 impl FeedSink for Wiring<'_> {
@@ -203,6 +212,10 @@ impl FeedSink for Wiring<'_> {
         // The commit thread is gone only when the run is ending.
         let _ = self.commits.send(ToCommit::Closed(Box::new(close)));
     }
+
+    fn snapshot_wanted(&mut self) -> Option<ShardRange> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// Runs a pipeline until `control` says stop.
@@ -212,16 +225,29 @@ impl FeedSink for Wiring<'_> {
 pub fn run(
     log: &Arc<dyn Log>,
     settings: &LiveSettings,
-    publisher: Box<dyn Publisher + Send>,
+    stores: &Stores,
     control: &Control,
 ) -> Result<RunReport, RunError> {
     let clock_started = Instant::now();
     let mut now = move || reading(clock_started);
     let hint = format!("process {} since {}", std::process::id(), now().wall_ms);
-    let Started { plan, committer, output_partitions } = start(log.as_ref(), &settings.name, &hint)?;
+    let mut found = None;
+    let mut find_checkpoint = || {
+        let (store, interval) = (stores.checkpoints.clone(), stores.checkpoint_interval);
+        let opened = Checkpointer::open(store, log, &settings.logic, &hint, interval)?;
+        let place = opened.place.clone();
+        found = Some(opened);
+        Ok(place)
+    };
+    let Started { plan, committer, output_partitions } =
+        start(log.as_ref(), &settings.name, &hint, &mut find_checkpoint)?;
+    let Some(Found { checkpointer, restored, .. }) = found else {
+        return Err(RunError::Engine("recovery looked for no checkpoint; report this".into()));
+    };
     tracing::info!(
         incarnation = plan.incarnation,
-        last_epoch = ?plan.chain.epoch,
+        checkpoint = plan.checkpoint.epoch,
+        last_epoch = plan.chain.epoch,
         recorded = plan.recorded.len(),
         "taken over: recorded epochs are fed again, then new ones are bound"
     );
@@ -238,14 +264,30 @@ pub fn run(
         settings: settings.fingerprint.clone(),
         logic: settings.logic.clone(),
     };
+    let historian = HistorianSettings {
+        incarnation: hint,
+        settings: stores.history_settings.clone(),
+        interval: stores.history_interval,
+    };
+    let historian = Historian::open(stores.history.clone(), historian)?;
+    let failed = Arc::new(Mutex::new(None));
+    let on_end: OnEnd = {
+        let (failed, stop) = (Arc::clone(&failed), Arc::clone(&control.stop));
+        Box::new(move |reason| {
+            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+            stop.store(true, Ordering::Release);
+        })
+    };
+    let request = checkpointer.request();
+    let publisher =
+        start_historian(historian, checkpointer, on_end).map_err(|error| RunError::Engine(error.to_string()))?;
     let (to_commit, inbox) = channel();
     let released = Arc::new(AtomicI64::new(i64::MIN));
-    let failed = Arc::new(Mutex::new(None));
     let commit_thread = CommitThread {
         inbox,
         commits: Commits::new(committer, settings.commit, identity, output_partitions),
         settled: Settled {
-            publisher,
+            publisher: Box::new(publisher),
             released: Arc::clone(&released),
             records: Arc::clone(&control.records_published),
         },
@@ -254,13 +296,13 @@ pub fn run(
     };
     let commit_thread = spawn_commits(commit_thread)?;
     let collected = to_commit.clone();
-    let engine = Engine::start(settings.engine, move |output| {
+    let engine = Engine::start(settings.engine, restored, move |output| {
         let _ = collected.send(ToCommit::Collected(Box::new(output)));
     })
     .map_err(RunError::Engine)?;
 
     let mut report = RunReport { replayed, ..RunReport::default() };
-    let mut wiring = Wiring { engine: &engine, commits: &to_commit };
+    let mut wiring = Wiring { engine: &engine, commits: &to_commit, request };
     let mut partitions_asked = Instant::now();
     let mut outcome = Ok(());
     while !control.stop.load(Ordering::Acquire) {

@@ -18,6 +18,7 @@ use operators::domain::event_time::event_time_of;
 use operators::domain::hash::shard_of;
 use operators::domain::parse::Parser;
 use operators::domain::rejection::ReasonCode;
+use operators::domain::shards::Barrier;
 use operators::domain::time::format_rfc3339;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::generic::operator::source;
@@ -55,6 +56,8 @@ pub struct EpochEnds {
     pub epoch: i64,
     /// Of each partition that moved, the offset after the last record of the epoch.
     pub ends: Vec<(InputPartition, u64)>,
+    /// Whether the state behind the epoch is to be written down, and which shards of it whole.
+    pub barrier: Option<Barrier>,
 }
 
 /// What a worker is fed.

@@ -10,7 +10,8 @@ use connectors::log::{
 use operators::domain::event::Topic;
 
 use super::binding::{Binding, BindingError, InputPartition};
-use super::recovery::{Action, Input, PartitionFound, Plan, Recovery, TopicFound};
+use super::checkpointer::CheckpointError;
+use super::recovery::{Action, CheckpointPlace, Input, PartitionFound, Plan, Recovery, TopicFound};
 use crate::messages::{EPOCHS, OUTPUT_TOPICS};
 
 /// How long one poll waits while topic `epochs` is read.
@@ -35,6 +36,9 @@ pub enum StartError {
         /// How long nothing came.
         seconds: u64,
     },
+    /// The checkpoints cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// Recovery says no.
     #[error("{0}")]
     Refused(String),
@@ -54,7 +58,12 @@ pub struct Started {
 ///
 /// # Errors
 /// If anything is in the way; then nothing was written, though a former instance may have been fenced.
-pub fn start(log: &dyn Log, name: &str, incarnation_hint: &str) -> Result<Started, StartError> {
+pub fn start(
+    log: &dyn Log,
+    name: &str,
+    incarnation_hint: &str,
+    find_checkpoint: &mut dyn FnMut() -> Result<Option<CheckpointPlace>, StartError>,
+) -> Result<Started, StartError> {
     let identity = CommitterIdentity { name: name.to_owned(), incarnation: incarnation_hint.to_owned() };
     let mut committer = log.committer(identity)?;
     let mut recovery = Recovery::default();
@@ -65,7 +74,7 @@ pub fn start(log: &dyn Log, name: &str, incarnation_hint: &str) -> Result<Starte
                 committer.open()?;
                 Input::CommitterOpened
             }
-            Action::FindCheckpoint => Input::CheckpointFound(None),
+            Action::FindCheckpoint => Input::CheckpointFound(find_checkpoint()?),
             Action::ReadBindings { from } => Input::BindingsRead(read_bindings(log, from)?),
             Action::DescribeTopics => Input::TopicsDescribed(describe_inputs(log)?),
             Action::Go(plan) => break *plan,
