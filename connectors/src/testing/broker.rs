@@ -5,7 +5,7 @@
 //!       ends, panics, is killed: the pipe ends ──► deploy/kafka/stop by process id
 //! ```
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -73,7 +73,7 @@ impl TestBroker {
 
     /// Kills the broker as a power cut would.
     pub fn kill(&mut self) {
-        let pid = std::fs::read_to_string(self.folder.path().join("broker/pid")).unwrap();
+        let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
         let killed = Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
         assert!(killed.success());
         self.end_script();
@@ -87,7 +87,7 @@ impl TestBroker {
 
     fn launch(&mut self, ports: &[(&str, u16)], extra: Option<&Path>) {
         let mut command = Command::new(script("start"));
-        command.arg(self.folder.path().join("broker")).arg("--while-stdin");
+        command.arg(self.folder.path()).args(["--while-stdin", "--remove"]);
         for (variable, port) in ports {
             command.env(variable, port.to_string());
         }
@@ -98,7 +98,7 @@ impl TestBroker {
         let mut line = String::new();
         BufReader::new(started.stdout.take().expect("the output is piped")).read_line(&mut line).unwrap();
         self.script = Some(started);
-        let log = std::fs::read_to_string(self.folder.path().join("broker/broker.log")).unwrap_or_default();
+        let log = std::fs::read_to_string(self.folder.path().join("broker.log")).unwrap_or_default();
         assert_eq!(line.trim(), self.address, "the broker did not start: {log}");
         // A port that is open is not yet a broker that answers.
         let config = crate::kafka::KafkaConfig::new(&self.address, "test-broker");
@@ -112,8 +112,10 @@ impl TestBroker {
 
     fn end_script(&mut self) {
         if let Some(mut script) = self.script.take() {
-            // The end of its input is the word to stop.
-            drop(script.stdin.take());
+            // The end of its input is the word to stop; without a word before it, as when this process dies, the folder goes, too.
+            if let Some(mut input) = script.stdin.take() {
+                drop(input.write_all(b"keep"));
+            }
             drop(script.wait());
         }
     }
