@@ -19,6 +19,7 @@ use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
 
 use super::Stores;
+use super::binding::Binding;
 use super::checkpointer::{Checkpointer, Found, SnapshotRequest};
 use super::clock::{Clock, ClockError, Reading};
 use super::collect::EpochOutput;
@@ -122,7 +123,7 @@ pub struct Control {
     pub stop: Arc<AtomicBool>,
     /// Set once recorded epochs are through and new ones are bound.
     pub ready: Arc<AtomicBool>,
-    /// Records of the epochs that were published, those fed again after a restart among them.
+    /// Records of the epochs that this run bound and published.
     pub records_published: Arc<AtomicU64>,
 }
 
@@ -152,14 +153,17 @@ struct Settled {
     publisher: Box<dyn Publisher + Send>,
     released: Arc<AtomicI64>,
     records: Arc<AtomicU64>,
+    incarnation: u64,
 }
 
 impl Publisher for Settled {
     fn publish(&mut self, published: Published) {
-        let (epoch, records) = (published.binding.epoch, published.binding.records);
+        let Binding { epoch, incarnation, records, .. } = published.binding;
         self.publisher.publish(published);
         self.released.store(epoch, Ordering::Release);
-        self.records.fetch_add(records, Ordering::AcqRel);
+        if incarnation == self.incarnation {
+            self.records.fetch_add(records, Ordering::AcqRel);
+        }
     }
 }
 
@@ -290,14 +294,19 @@ pub fn run(
             publisher: Box::new(publisher),
             released: Arc::clone(&released),
             records: Arc::clone(&control.records_published),
+            incarnation: plan.incarnation,
         },
         failed: Arc::clone(&failed),
         stop: Arc::clone(&control.stop),
     };
     let commit_thread = spawn_commits(commit_thread)?;
     let collected = to_commit.clone();
+    let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
     let engine = Engine::start(settings.engine, restored, move |output| {
-        let _ = collected.send(ToCommit::Collected(Box::new(output)));
+        // What restored workers tell of the checkpoint's own epoch was committed and written before.
+        if Some(output.epoch) > restored_epoch {
+            let _ = collected.send(ToCommit::Collected(Box::new(output)));
+        }
     })
     .map_err(RunError::Engine)?;
 

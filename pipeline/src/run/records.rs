@@ -123,8 +123,13 @@ impl RecordParser {
     /// The batches of an epoch: at least one for each worker, so that every worker knows of it.
     fn close(&mut self, ends: &EpochEnds) -> Vec<EventBatch> {
         let epoch = ends.epoch;
-        let empty =
-            |destination| EventBatch { destination: destination as u64, epochs: vec![epoch], ..EventBatch::default() };
+        let barriers: Vec<Barrier> = ends.barrier.into_iter().collect();
+        let empty = |destination| EventBatch {
+            destination: destination as u64,
+            epochs: vec![epoch],
+            barriers: barriers.clone(),
+            ..EventBatch::default()
+        };
         let mut closed: Vec<EventBatch> = (0..self.peers).map(empty).collect();
         for (partition, end) in &ends.ends {
             let Some(held) = self.held.get_mut(partition) else { continue };
