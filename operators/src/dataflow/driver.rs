@@ -2,10 +2,11 @@
 //!
 //! ```text
 //!   batches ─▶ pending ─(frontier passes epoch)─▶ sort by (epoch, content order) ─▶ machine.advance(epoch, inputs) ─▶ output
+//!   barriers ─▶ pending ─(epoch advanced)─▶ machine.snapshot(barrier), slice by slice ─▶ output         nothing advances meanwhile
 //! ```
 //! The epoch is data: a batch is sent at the lowest epoch it may hold, and one activation advances the machine over every epoch
 //! that is complete. Results do not depend on how events are dealt over batches and workers, because the machine sees an epoch
-//! whole and in content order.
+//! whole and in content order. No output holds epochs from both sides of a barrier.
 
 use std::cmp::Ordering;
 
@@ -15,10 +16,21 @@ use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::operator::Operator;
 
+use super::snapshot::{SnapshotError, SnapshotPart};
 use crate::domain::batch::{Event, EventBatch, Rejected};
+use crate::domain::shards::{Barrier, WorkerShards};
 
 /// The timestamps of the dataflow: epochs in milliseconds.
 pub type Epoch = u64;
+
+/// Whether something that is done in slices has more of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Ask again.
+    More,
+    /// That was the last slice.
+    Done,
+}
 
 /// Deterministic state that advances from epoch to epoch.
 pub trait Machine: 'static {
@@ -33,6 +45,30 @@ pub trait Machine: 'static {
 
     /// Called once after the epochs of one activation, to hand over what is batched across them.
     fn flush(&mut self, output: &mut Self::Output);
+
+    /// Writes down the state of this worker's shards after the barrier's epoch: a slice of bounded size, and again until it says
+    /// [`Progress::Done`]. The machine does not advance between.
+    fn snapshot(&mut self, barrier: &Barrier, shards: WorkerShards, output: &mut Self::Output) -> Progress;
+
+    /// Takes one part of a snapshot, before the machine is driven. Those of one shard and section come in the order in which they
+    /// were written: a base, then its deltas.
+    ///
+    /// # Errors
+    /// If the part is damaged, of another format, or does not follow the one before. The machine is of no use then.
+    fn restore(&mut self, part: &SnapshotPart) -> Result<(), SnapshotError>;
+
+    /// Ends the restoring, at the epoch of the snapshot: checks that no part is missing and builds what follows from the parts.
+    ///
+    /// # Errors
+    /// If the last snapshot of some section is not whole.
+    fn restored(&mut self, epoch: i64) -> Result<(), SnapshotError>;
+
+    /// The epoch of [`Machine::restored`], if there was one. The driver then holds it until [`Machine::emit_restored`] is done.
+    fn restored_epoch(&self) -> Option<Epoch>;
+
+    /// Emits what others have to know of the restored state, at its epoch: a slice of bounded size, and again until it says
+    /// [`Progress::Done`].
+    fn emit_restored(&mut self, output: &mut Self::Output) -> Progress;
 }
 
 /// One event's place in the pending batches.
@@ -87,12 +123,16 @@ struct Pending {
     events: Vec<Position>,
     rejected: Vec<Position>,
     epochs: Vec<i64>,
+    barriers: Vec<Barrier>,
 }
 
 impl Pending {
     fn add(&mut self, batch: EventBatch) {
         let number = self.batches.len() as u32;
         self.epochs.extend_from_slice(&batch.epochs);
+        for barrier in &batch.barriers {
+            self.add_barrier(*barrier);
+        }
         self.events.extend(batch.events.iter().enumerate().map(|(index, event)| Position {
             epoch: event.epoch,
             time_ms: event.time_ms,
@@ -106,6 +146,19 @@ impl Pending {
             index: index as u32,
         }));
         self.batches.push(batch);
+    }
+
+    /// Barriers come in order almost always, and few are pending at once.
+    fn add_barrier(&mut self, barrier: Barrier) {
+        if let Err(at) = self.barriers.binary_search_by_key(&barrier.epoch, |barrier| barrier.epoch) {
+            self.barriers.insert(at, barrier);
+        }
+    }
+
+    /// The earliest epoch for which something is pending.
+    fn first(&self) -> Option<i64> {
+        let barriers = self.barriers.iter().map(|barrier| barrier.epoch);
+        self.epochs.iter().copied().chain(barriers).min()
     }
 
     /// Content order; between copies of one event the bytes decide, and between equal bytes the place.
@@ -164,59 +217,133 @@ impl Pending {
     }
 }
 
+/// A machine with what it waits for.
+struct Driver<M> {
+    machine: M,
+    shards: WorkerShards,
+    pending: Pending,
+    /// The barrier whose snapshot is under way.
+    snapshotting: Option<Barrier>,
+    restoring: bool,
+}
+
+/// What one step of a driver gives.
+struct Step<O> {
+    output: O,
+    /// Whether there is more to do at once; the driver yields between, so that what it emitted can flow on.
+    progress: Progress,
+}
+
+impl<M: Machine> Driver<M> {
+    fn new(machine: M, shards: WorkerShards) -> Self {
+        let restoring = machine.restored_epoch().is_some();
+        Driver { machine, shards, pending: Pending::default(), snapshotting: None, restoring }
+    }
+
+    fn add(&mut self, batch: EventBatch) {
+        self.machine.arrive(&batch);
+        self.pending.add(batch);
+    }
+
+    /// A slice of what the restored machine has to tell.
+    fn emit_restored(&mut self) -> Step<M::Output> {
+        let mut output = M::Output::default();
+        let progress = self.machine.emit_restored(&mut output);
+        self.restoring = progress == Progress::More;
+        Step { output, progress }
+    }
+
+    /// Advances over the epochs before `frontier` (`None`: all), until the first barrier among them is to be written.
+    fn advance(&mut self, frontier: Option<i64>) -> Step<M::Output> {
+        let mut output = M::Output::default();
+        if let Some(barrier) = self.snapshotting {
+            return self.snapshot(barrier, output);
+        }
+        self.pending.sort();
+        let complete = |epoch: i64| frontier.is_none_or(|frontier| epoch < frontier);
+        let barrier = self.pending.barriers.first().copied().filter(|barrier| complete(barrier.epoch));
+        let frontier = barrier.map_or(frontier, |barrier| Some(barrier.epoch + 1));
+        let complete = |epoch: i64| frontier.is_none_or(|frontier| epoch < frontier);
+        let pending = &self.pending;
+        let (mut event, mut rejected) = (0, 0);
+        for epoch in pending.epochs.iter().copied().take_while(|epoch| complete(*epoch)) {
+            let events = event + pending.events[event..].iter().take_while(|position| position.epoch == epoch).count();
+            let refused =
+                rejected + pending.rejected[rejected..].iter().take_while(|position| position.epoch == epoch).count();
+            let inputs = Inputs {
+                batches: &pending.batches,
+                events: &pending.events[event..events],
+                rejected: &pending.rejected[rejected..refused],
+            };
+            self.machine.advance(epoch, &inputs, &mut output);
+            (event, rejected) = (events, refused);
+        }
+        self.machine.flush(&mut output);
+        self.pending.retire(frontier);
+        match barrier {
+            Some(barrier) => self.snapshot(barrier, output),
+            None => Step { output, progress: Progress::Done },
+        }
+    }
+
+    fn snapshot(&mut self, barrier: Barrier, mut output: M::Output) -> Step<M::Output> {
+        let progress = self.machine.snapshot(&barrier, self.shards, &mut output);
+        self.snapshotting = Some(barrier);
+        if progress == Progress::Done {
+            self.snapshotting = None;
+            self.pending.barriers.retain(|pending| pending.epoch > barrier.epoch);
+        }
+        // Even after the last slice there may be epochs left that are complete.
+        Step { output, progress: Progress::More }
+    }
+}
+
 /// Runs a machine on each worker over the batches that are destined for it.
 pub fn drive<'scope, M: Machine>(
     batches: Stream<'scope, Epoch, Vec<EventBatch>>,
     name: &str,
-    mut machine: M,
+    machine: M,
 ) -> Stream<'scope, Epoch, Vec<M::Output>> {
     let exchange = Exchange::new(|batch: &EventBatch| batch.destination);
-    batches.unary_frontier::<CapacityContainerBuilder<Vec<M::Output>>, _, _, _>(
-        exchange,
-        name,
-        move |_capability, _info| {
-            let mut pending = Pending::default();
-            let mut held: Option<Capability<Epoch>> = None;
-            move |(input, frontier), output| {
-                input.for_each(|capability, data| {
-                    if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
-                        held = Some(capability.retain(0));
-                    }
-                    for batch in data.drain(..) {
-                        machine.arrive(&batch);
-                        pending.add(batch);
-                    }
-                });
-                let frontier = frontier.frontier().first().map(|epoch| *epoch as i64);
-                let Some(capability) = held.as_mut() else { return };
-                if frontier.is_some_and(|frontier| frontier <= *capability.time() as i64) {
-                    return;
+    let scope = batches.scope();
+    let shards = WorkerShards { index: scope.index(), peers: scope.peers() };
+    batches.unary_frontier::<CapacityContainerBuilder<Vec<M::Output>>, _, _, _>(exchange, name, move |first, info| {
+        let activator = scope.activator_for(info.address);
+        let mut restored = machine.restored_epoch().map(|epoch| first.delayed(&epoch));
+        let mut driver = Driver::new(machine, shards);
+        let mut held: Option<Capability<Epoch>> = None;
+        move |(input, frontier), output| {
+            input.for_each(|capability, data| {
+                if held.as_ref().is_none_or(|held| capability.time() < held.time()) {
+                    held = Some(capability.retain(0));
                 }
-                pending.sort();
-                let complete = |epoch: i64| frontier.is_none_or(|frontier| epoch < frontier);
-                let mut result = M::Output::default();
-                let (mut event, mut rejected) = (0, 0);
-                for epoch in pending.epochs.iter().copied().take_while(|epoch| complete(*epoch)) {
-                    let events =
-                        event + pending.events[event..].iter().take_while(|position| position.epoch == epoch).count();
-                    let refused = rejected
-                        + pending.rejected[rejected..].iter().take_while(|position| position.epoch == epoch).count();
-                    let inputs = Inputs {
-                        batches: &pending.batches,
-                        events: &pending.events[event..events],
-                        rejected: &pending.rejected[rejected..refused],
-                    };
-                    machine.advance(epoch, &inputs, &mut result);
-                    (event, rejected) = (events, refused);
+                for batch in data.drain(..) {
+                    driver.add(batch);
                 }
-                machine.flush(&mut result);
-                output.session(&capability).give(result);
-                pending.retire(frontier);
-                match pending.epochs.first() {
-                    Some(epoch) => capability.downgrade(&(*epoch as u64)),
-                    None => held = None,
+            });
+            if let Some(capability) = &restored {
+                let step = driver.emit_restored();
+                output.session(capability).give(step.output);
+                if step.progress == Progress::Done {
+                    restored = None;
                 }
+                activator.activate();
+                return;
             }
-        },
-    )
+            let frontier = frontier.frontier().first().map(|epoch| *epoch as i64);
+            let Some(capability) = held.as_mut() else { return };
+            if frontier.is_some_and(|frontier| frontier <= *capability.time() as i64) {
+                return;
+            }
+            let step = driver.advance(frontier);
+            output.session(&capability).give(step.output);
+            match driver.pending.first() {
+                Some(epoch) => capability.downgrade(&(epoch as u64)),
+                None => held = None,
+            }
+            if step.progress == Progress::More {
+                activator.activate();
+            }
+        }
+    })
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{EventType, Topic};
 use super::rejection::ReasonCode;
+use super::shards::Barrier;
 
 /// A text of a batch: in its raw bytes or, beyond their end, in `extra`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +160,8 @@ pub struct EventBatch {
     pub rejected: Vec<Rejected>,
     /// Fields that no event type knows.
     pub unknown_fields: u64,
+    /// Epochs after which the state is written down.
+    pub barriers: Vec<Barrier>,
 }
 
 /// Bytes shared between the batches of one chunk.
@@ -207,7 +210,7 @@ impl EventBatch {
 
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.rejected.is_empty()
+        self.events.is_empty() && self.rejected.is_empty() && self.barriers.is_empty()
     }
 }
 

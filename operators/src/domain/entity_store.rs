@@ -8,6 +8,7 @@
 use hashbrown::HashTable;
 
 use super::entity::EntityKind;
+use super::entity_changes::EntityChanges;
 use super::hash::{hash_text, hash_within};
 use super::merge::{Change, Mark, Merge, NEVER, NONE, Outcome, State, cells_of, owner};
 use super::names::Names;
@@ -20,21 +21,21 @@ pub const UNTAGGED: u32 = u32::MAX;
 /// Four cache lines, of which most events read the first and write one more.
 #[derive(Debug)]
 #[repr(C, align(64))]
-struct Head {
-    key: Text,
-    dealer: u32,
+pub(super) struct Head {
+    pub(super) key: Text,
+    pub(super) dealer: u32,
     /// A number of the caller's.
     tag: u32,
-    state: State,
+    pub(super) state: State,
 }
 
 /// All entities of one kind.
 #[derive(Debug)]
-struct Shelf {
+pub(super) struct Shelf {
     /// The hash stands beside the place, so that neither a lookup nor growth reads an entity that it does not mean.
-    index: HashTable<(u64, u32)>,
-    heads: Paged<Head>,
-    cells: Paged<u64>,
+    pub(super) index: HashTable<(u64, u32)>,
+    pub(super) heads: Paged<Head>,
+    pub(super) cells: Paged<u64>,
     free: Vec<u32>,
 }
 
@@ -51,12 +52,14 @@ impl Shelf {
 /// The entities of one worker's dealers.
 #[derive(Debug)]
 pub struct EntityStore {
-    heap: TextHeap,
-    shelves: [Shelf; 6],
-    dealers: Names,
-    sources: Names,
+    pub(super) heap: TextHeap,
+    pub(super) shelves: [Shelf; 6],
+    pub(super) dealers: Names,
+    pub(super) sources: Names,
     /// The source of each dealer's last event about each kind: almost always that of the next.
     last_sources: Vec<u32>,
+    /// What changed since it was last written down, if anybody writes it down.
+    pub(super) changes: Option<Box<EntityChanges>>,
 }
 
 impl Default for EntityStore {
@@ -72,6 +75,7 @@ impl Default for EntityStore {
             dealers: Names::default(),
             sources: Names::default(),
             last_sources: Vec::new(),
+            changes: None,
         }
     }
 }
@@ -168,6 +172,10 @@ impl EntityStore {
         }
         let cells = shelf.cells.row_mut(place as usize);
         let head = &mut shelf.heads.row_mut(place as usize)[0];
+        // What never had an event of its own was never written down.
+        if let Some(changes) = self.changes.as_deref_mut().filter(|_| head.state.has_events()) {
+            heap.with(head.key, |key| changes.leave(kind, place, head.dealer, key));
+        }
         for (slot, cell) in cells[..kind.slots()].iter().enumerate() {
             if head.state.present & kind.text_slots() & (1 << slot) != 0 {
                 heap.remove(Text::from_bits(*cell));
@@ -200,7 +208,11 @@ impl EntityStore {
             source,
             stamp: NONE,
         };
-        merge.apply(change)
+        let outcome = merge.apply(change);
+        if let Some(changes) = self.changes.as_deref_mut().filter(|_| outcome.changed) {
+            changes.change(kind, place);
+        }
+        outcome
     }
 
     /// The number that the caller gave an entity, [`UNTAGGED`] before.
@@ -230,7 +242,7 @@ impl EntityStore {
                 shelf.heads.size_bytes() + shelf.cells.size_bytes() + shelf.index.capacity() * entry_bytes
             })
             .sum();
-        shelves + self.heap.size_bytes()
+        shelves + self.heap.size_bytes() + self.changes.as_deref().map_or(0, EntityChanges::size_bytes)
     }
 }
 

@@ -53,12 +53,12 @@ pub struct Incoming<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp {
     pub(super) time_ms: i64,
-    sequence: u64,
+    pub(super) sequence: u64,
     pub(super) id: Text,
-    source: u32,
+    pub(super) source: u32,
     pub(super) mark: u8,
     /// Slots and roles that refer to it; none: the place may be taken by another.
-    uses: u8,
+    pub(super) uses: u8,
 }
 
 /// The value for one slot.
@@ -131,6 +131,11 @@ impl State {
             stamps: SmallVec::new(),
             marks: SmallVec::new(),
         }
+    }
+
+    /// Whether any event ever said something of the entity.
+    pub(super) fn has_events(&self) -> bool {
+        self.greatest != NONE || self.deleted != NONE
     }
 
     /// The stamp of a number.

@@ -6,8 +6,11 @@
 //! ```
 
 pub mod batch;
+pub mod binary;
 pub mod duplicates;
 pub mod entity;
+pub mod entity_changes;
+pub mod entity_record;
 pub mod entity_store;
 pub mod event;
 pub mod event_time;
@@ -20,6 +23,7 @@ pub mod paged;
 pub mod parse;
 pub mod rejection;
 pub mod rows;
+pub mod shards;
 pub mod table;
 pub mod tables;
 pub mod text;
