@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use connectors::parquet::HistoryStore;
 use connectors::topics::{JsonLinesSink, TopicNumber};
-use operators::dataflow::daily_kpis::{KpiBatch, daily_kpis};
+use operators::dataflow::daily_kpis::{DailyKpis, KpiBatch, daily_kpis};
 use operators::dataflow::driver::{Epoch, drive};
 use operators::dataflow::entities::{EntityMachine, EntityOutput, EntitySettings, EpochCounts};
 use operators::dataflow::entity_rows::RepAttributes;
@@ -117,7 +117,9 @@ fn views<'scope>(
     let rep_names = RepNames::new(scope.index() as u32);
     let machine = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
     let parts = unpack(drive(batches, "entities", machine));
-    let kpi_rows = daily_kpis(parts.kpis, settings.rows, Rc::clone(statistics));
+    // A machine without snapshots begins without any, as in a replay, which is its own recovery.
+    let kpis = DailyKpis::new(settings.snapshots);
+    let kpi_rows = daily_kpis(parts.kpis, kpis, settings.rows, settings.restored_rows, Rc::clone(statistics)).rows;
     if !settings.rows {
         return Views { rows: kpi_rows, letters: parts.letters, epochs: parts.epochs };
     }

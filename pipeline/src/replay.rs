@@ -302,6 +302,8 @@ fn run(
         dedup_keys_max: options.dedup_keys_max,
         retention_ms: options.retention_ms,
         rows: outputs.is_some(),
+        snapshots: false,
+        restored_rows: false,
     };
     let failure = input.failure.clone();
     let (input, progress) = (input.clone(), Arc::clone(progress));

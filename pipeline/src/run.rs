@@ -44,6 +44,8 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         dedup_keys_max: config.pipeline.dedup_keys_max as usize,
         retention_ms: config.retention_ms() as i64,
         rows: true,
+        snapshots: false,
+        restored_rows: false,
     };
     let max_future_ms = config.max_future_ms() as i64;
     // What decides results, and nothing that does not.

@@ -168,6 +168,30 @@ impl Customers {
         roll_up.stale = false;
     }
 
+    /// Adds a customer's row, or the end of it if nothing names the customer any more.
+    pub fn write_row(&self, epoch: i64, customer: u32, store: &EntityStore, rows: &mut RowBatch) {
+        let Some(roll_up) = self.roll_ups.get(customer as usize) else { return };
+        let exists = roll_up.shown;
+        rows.start(epoch, if exists { RowChange::Upsert } else { RowChange::Delete });
+        let entity = store.entity(EntityKind::Customer, customer);
+        rows.cell(Cell::Text(store.dealer_name(entity.dealer())));
+        entity.with_key(|key| rows.cell(Cell::Text(key)));
+        if exists {
+            let own = if roll_up.engaged && entity.is_alive() { entity.touched_at() } else { i64::MIN };
+            rows.cell(Cell::Integer(i64::from(roll_up.counts[0])));
+            rows.cell(Cell::Integer(i64::from(roll_up.counts[1])));
+            rows.cell(Cell::Integer(roll_up.last_seen_at.max(own)));
+            let engagement = entity.bits(customer::ENGAGEMENT);
+            rows.cell(engagement.map_or(Cell::Null, |bits| Cell::Double(f64::from_bits(bits))));
+        }
+        rows.finish();
+    }
+
+    /// Whether a customer has a row.
+    pub fn is_shown(&self, customer: u32) -> bool {
+        self.roll_ups.get(customer as usize).is_some_and(|roll_up| roll_up.shown)
+    }
+
     /// Ends the epoch: changed rows go to `rows`, if anybody wants them, and customers that nothing names any more are forgotten.
     pub fn close(&mut self, epoch: i64, store: &mut EntityStore, mut rows: Option<&mut RowBatch>) {
         for customer in std::mem::take(&mut self.dirty) {
@@ -182,19 +206,7 @@ impl Customers {
             let shown = std::mem::replace(&mut roll_up.shown, exists);
             self.shown = self.shown + u64::from(exists) - u64::from(shown);
             if let Some(rows) = rows.as_deref_mut().filter(|_| exists || shown) {
-                rows.start(epoch, if exists { RowChange::Upsert } else { RowChange::Delete });
-                let entity = store.entity(kind, customer);
-                rows.cell(Cell::Text(store.dealer_name(entity.dealer())));
-                entity.with_key(|key| rows.cell(Cell::Text(key)));
-                if exists {
-                    let own = if engaged { entity.touched_at() } else { i64::MIN };
-                    rows.cell(Cell::Integer(i64::from(roll_up.counts[0])));
-                    rows.cell(Cell::Integer(i64::from(roll_up.counts[1])));
-                    rows.cell(Cell::Integer(roll_up.last_seen_at.max(own)));
-                    let engagement = entity.bits(customer::ENGAGEMENT);
-                    rows.cell(engagement.map_or(Cell::Null, |bits| Cell::Double(f64::from_bits(bits))));
-                }
-                rows.finish();
+                self.write_row(epoch, customer, store, rows);
             }
             if !exists {
                 self.roll_ups[customer as usize] = EMPTY;

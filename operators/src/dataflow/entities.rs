@@ -17,23 +17,27 @@ use smallvec::SmallVec;
 
 use super::customers::{Customers, Member};
 use super::daily_kpis::{KpiBatch, KpiChange, Measure};
-use super::driver::{Inputs, Machine};
+use super::driver::{Epoch, Inputs, Machine, Progress};
 use super::entity_rows::{RepAttributes, write_row};
+use super::entity_snapshot::{Restored, SnapshotWork};
 use super::expiry::Expiry;
 use super::facts::Facts;
 use super::letters::{DeadLetter, Payload};
 use super::rep_names::{RepKey, RepNames};
+use super::snapshot::{Chains, SnapshotError, SnapshotPart, SnapshotSlice};
 use super::sources::Sources;
 use super::statistics::Statistics;
 use crate::domain::batch::{Event, EventBatch, Value};
 use crate::domain::duplicates::{Duplicates, Sighting};
 use crate::domain::entity::{EntityKind, PHASE_FRONTLINE, deal, dealer, lead, vehicle};
+use crate::domain::entity_record::EntityNames;
 use crate::domain::entity_store::{EntityStore, EntityView, UNTAGGED};
 use crate::domain::event::{Effect, EventSpec, EventType};
-use crate::domain::hash::{hash_text, hash_within, shard_of};
+use crate::domain::hash::{SHARDS, hash_text, hash_within, shard_of};
 use crate::domain::merge::{Change, Incoming, Mark, SlotValue};
 use crate::domain::rejection::ReasonCode;
 use crate::domain::rows::{RowBatch, RowChange};
+use crate::domain::shards::{Barrier, WorkerShards};
 use crate::domain::tables::TableId;
 use crate::domain::zone::Zone;
 
@@ -48,6 +52,10 @@ pub struct EntitySettings {
     pub retention_ms: i64,
     /// Whether anybody reads rows. If not, only what daily counts need is computed: no customers.
     pub rows: bool,
+    /// Whether the state is written down at barriers, so that what changes between them has to be remembered.
+    pub snapshots: bool,
+    /// Whether a restored machine emits the rows of all that it holds, to fill tables that begin empty.
+    pub restored_rows: bool,
 }
 
 /// Counts of one epoch on one worker.
@@ -76,6 +84,8 @@ pub struct EntityOutput {
     pub letters: Vec<DeadLetter>,
     /// Counts by epoch.
     pub epochs: Vec<EpochCounts>,
+    /// Parts of the snapshot of a barrier.
+    pub snapshots: Vec<SnapshotSlice>,
 }
 
 /// An entity touched in the present epoch.
@@ -96,9 +106,18 @@ struct Touched {
     attributes: Option<RepAttributes>,
 }
 
-struct DealerState {
+pub(super) struct DealerState {
     zone: Zone,
     zone_name: Vec<u8>,
+}
+
+impl DealerState {
+    /// Of a dealer with the name of a zone; it has UTC until it says otherwise.
+    pub(super) fn new(zone_name: Option<Vec<u8>>) -> Self {
+        let zone_name = zone_name.unwrap_or_else(|| b"UTC".to_vec());
+        let zone = std::str::from_utf8(&zone_name).ok().and_then(Zone::parse).unwrap_or_else(Zone::utc);
+        DealerState { zone, zone_name }
+    }
 }
 
 /// One change of one entity, on its way.
@@ -122,27 +141,35 @@ type Values<'a> = SmallVec<[(u8, SlotValue<'a>); 24]>;
 
 /// The machine.
 pub struct EntityMachine {
-    settings: EntitySettings,
-    store: EntityStore,
-    duplicates: Duplicates,
-    dealers: Vec<DealerState>,
-    sources: Sources,
-    customers: Customers,
-    expiry: Expiry,
-    rep_names: RepNames,
+    pub(super) settings: EntitySettings,
+    pub(super) store: EntityStore,
+    pub(super) duplicates: Duplicates,
+    pub(super) dealers: Vec<DealerState>,
+    pub(super) sources: Sources,
+    pub(super) customers: Customers,
+    pub(super) expiry: Expiry,
+    pub(super) rep_names: RepNames,
     /// In the order of their first touch; an entity's tag is its index here while it stands in the list.
     touched: Vec<Touched>,
     /// A block of changes by kind, in content order each.
     block: [Vec<Accepted>; 6],
-    rows: Vec<RowBatch>,
-    fired_until_ms: i64,
-    statistics: Rc<RefCell<Statistics>>,
+    pub(super) rows: Vec<RowBatch>,
+    /// Until when timers have fired, by shard.
+    pub(super) fired_until_ms: Box<[i64; SHARDS]>,
+    pub(super) statistics: Rc<RefCell<Statistics>>,
+    /// What of the state was written down or read.
+    pub(super) chains: Chains,
+    pub(super) names: EntityNames,
+    /// Where [`EntityMachine::fired_until_ms`] stood when it was written down.
+    pub(super) fired_until_written_ms: Box<[i64; SHARDS]>,
+    pub(super) snapshot_work: Option<SnapshotWork>,
+    pub(super) restored: Option<Restored>,
 }
 
 impl EntityMachine {
     /// A machine without entities. Its counts appear in `statistics`.
     pub fn new(settings: EntitySettings, rep_names: RepNames, statistics: Rc<RefCell<Statistics>>) -> Self {
-        EntityMachine {
+        let mut machine = EntityMachine {
             settings,
             store: EntityStore::default(),
             duplicates: Duplicates::new(settings.dedup_horizon_ms, settings.dedup_keys_max),
@@ -154,15 +181,24 @@ impl EntityMachine {
             touched: Vec::new(),
             block: Default::default(),
             rows: TableId::ALL.map(|table| RowBatch::new(table.width())).into(),
-            fired_until_ms: i64::MIN,
+            fired_until_ms: Box::new([i64::MIN; SHARDS]),
             statistics,
+            chains: Chains::default(),
+            names: EntityNames::default(),
+            fired_until_written_ms: Box::new([i64::MIN; SHARDS]),
+            snapshot_work: None,
+            restored: None,
+        };
+        if settings.snapshots {
+            machine.keep_changes();
         }
+        machine
     }
 
     fn dealer(&mut self, hash: u64, name: &[u8], kpis: &mut KpiBatch) -> u32 {
         let dealer = self.store.dealer(hash, name);
         if self.dealers.len() <= dealer as usize {
-            self.dealers.push(DealerState { zone: Zone::utc(), zone_name: b"UTC".to_vec() });
+            self.dealers.push(DealerState::new(None));
             kpis.dealers.push((dealer, name.to_vec()));
         }
         dealer
@@ -246,7 +282,8 @@ impl EntityMachine {
         let dealer = self.dealer(event.dealer_hash, batch.text(event.dealer), &mut output.kpis);
         let source = self.sources.count(Some(dealer), event.place.topic);
         source.records += 1;
-        match self.duplicates.insert(shard_of(event.dealer_hash), event.identity, event.content, event.time_ms) {
+        let shard = shard_of(event.dealer_hash);
+        match self.duplicates.insert(shard, event.identity, event.content, event.time_ms) {
             Sighting::First => {}
             Sighting::Duplicate => {
                 source.duplicates += 1;
@@ -273,7 +310,7 @@ impl EntityMachine {
         }
         source.accepted += 1;
         counts.events += 1;
-        source.late += u64::from(event.time_ms < self.fired_until_ms);
+        source.late += u64::from(event.time_ms < self.fired_until_ms[shard]);
         if event.event_type.event_type() == EventType::Unknown {
             source.unknown += 1;
             self.statistics.borrow_mut().unknown += 1;
@@ -399,9 +436,9 @@ impl EntityMachine {
 
     /// Takes an entity out of memory and of the views, but not out of its days' counts.
     fn leave(&mut self, kind: EntityKind, place: u32) {
-        self.fired_until_ms = self
-            .fired_until_ms
-            .max(self.store.entity(kind, place).touched_at().saturating_add(self.settings.retention_ms));
+        let entity = self.store.entity(kind, place);
+        let fired_until_ms = &mut self.fired_until_ms[self.store.shard(entity.dealer())];
+        *fired_until_ms = (*fired_until_ms).max(entity.touched_at().saturating_add(self.settings.retention_ms));
         match kind {
             EntityKind::Lead => self.customers.set(Member::Lead, place, None, 0),
             EntityKind::Deal => self.customers.set(Member::Deal, place, None, 0),
@@ -519,7 +556,7 @@ impl EntityMachine {
     }
 
     /// The rep of an active deal.
-    fn active_rep(&self, entity: EntityView<'_>, facts: &Facts) -> Option<RepKey> {
+    pub(super) fn active_rep(&self, entity: EntityView<'_>, facts: &Facts) -> Option<RepKey> {
         let dealer = self.store.dealer_name(entity.dealer());
         if facts.active { entity.with_text(deal::REP_ID, |rep| self.rep_names.key(dealer, rep)) } else { None }
     }
@@ -594,8 +631,8 @@ impl EntityMachine {
     fn change_zone(&mut self, epoch: i64, place: u32, changed_at: i64, kpis: &mut KpiBatch) {
         let entity = self.store.entity(EntityKind::Dealer, place);
         let dealer = entity.dealer();
-        let zone_name = entity.text(dealer::TIME_ZONE).unwrap_or_else(|| b"UTC".to_vec());
-        if zone_name == self.dealers[dealer as usize].zone_name {
+        let mut state = Some(DealerState::new(entity.text(dealer::TIME_ZONE)));
+        if state.as_ref().is_some_and(|state| state.zone_name == self.dealers[dealer as usize].zone_name) {
             return;
         }
         // What the epoch did until here counts in the zone that was.
@@ -608,10 +645,9 @@ impl EntityMachine {
                 self.touched[index].facts = new;
             }
         }
-        let zone = std::str::from_utf8(&zone_name).ok().and_then(Zone::parse).unwrap_or_else(Zone::utc);
         for take in [true, false] {
-            if !take {
-                self.dealers[dealer as usize] = DealerState { zone: zone.clone(), zone_name: zone_name.clone() };
+            if let Some(state) = state.take_if(|_| !take) {
+                self.dealers[dealer as usize] = state;
             }
             for kind in [EntityKind::Lead, EntityKind::Deal, EntityKind::Vehicle] {
                 for place in 0..self.store.places(kind) {
@@ -814,7 +850,28 @@ impl Machine for EntityMachine {
         let mut statistics = self.statistics.borrow_mut();
         statistics.live_rows[TableId::Customers as usize] = self.customers.rows() as i64;
         statistics.live_rows[TableId::Sources as usize] = self.sources.rows() as i64;
+        self.store.limit_changes();
         statistics.state_bytes = (self.store.size_bytes() + self.duplicates.size_bytes()) as u64;
         statistics.dedup_keys = self.duplicates.keys() as u64;
+    }
+
+    fn snapshot(&mut self, barrier: &Barrier, shards: WorkerShards, output: &mut EntityOutput) -> Progress {
+        self.write_snapshot(barrier, shards, output)
+    }
+
+    fn restore(&mut self, part: &SnapshotPart) -> Result<(), SnapshotError> {
+        self.read_snapshot(part)
+    }
+
+    fn restored(&mut self, epoch: i64) -> Result<(), SnapshotError> {
+        self.finish_restoring(epoch)
+    }
+
+    fn restored_epoch(&self) -> Option<Epoch> {
+        self.restored.as_ref().map(|restored| restored.epoch as Epoch)
+    }
+
+    fn emit_restored(&mut self, output: &mut EntityOutput) -> Progress {
+        self.tell_restored(output)
     }
 }

@@ -10,13 +10,16 @@
 
 pub mod customers;
 pub mod daily_kpis;
+mod daily_kpis_snapshot;
 pub mod driver;
 pub mod entities;
 pub mod entity_rows;
+mod entity_snapshot;
 pub mod expiry;
 pub mod facts;
 pub mod letters;
 pub mod rep_names;
 pub mod reps;
+pub mod snapshot;
 pub mod sources;
 pub mod statistics;

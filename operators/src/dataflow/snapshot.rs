@@ -66,7 +66,9 @@ pub enum SnapshotError {
         bytes: usize,
     },
     /// Another build wrote it.
-    #[error("the snapshot has format version {found}, and this build reads only {FORMAT_VERSION}: use the build that wrote it")]
+    #[error(
+        "the snapshot has format version {found}, and this build reads only {FORMAT_VERSION}: use the build that wrote it"
+    )]
     Version {
         /// The version found.
         found: u16,
@@ -78,7 +80,9 @@ pub enum SnapshotError {
         place: String,
     },
     /// The bytes are those that were written, but make no sense.
-    #[error("section {section:?} of shard {shard} makes no sense: {malformed}; report this, and restore the checkpoint before")]
+    #[error(
+        "section {section:?} of shard {shard} makes no sense: {malformed}; report this, and restore the checkpoint before"
+    )]
     Malformed {
         /// The section.
         section: Section,
@@ -111,7 +115,9 @@ pub enum SnapshotError {
         shard: u16,
     },
     /// A part was given to somebody else.
-    #[error("section {section:?} of shard {shard} was given to a machine that does not keep it: route parts by section and shard")]
+    #[error(
+        "section {section:?} of shard {shard} was given to a machine that does not keep it: route parts by section and shard"
+    )]
     Misrouted {
         /// The section.
         section: Section,
@@ -211,9 +217,8 @@ impl SnapshotPart {
     pub fn split_first(bytes: &[u8]) -> Result<(Self, &[u8]), SnapshotError> {
         let header = Header::read(bytes)?;
         let end = HEADER_BYTES.checked_add(header.body_bytes).filter(|end| *end <= bytes.len());
-        let end = end.ok_or_else(|| SnapshotError::Damaged {
-            place: format!("at its end, after {} bytes", bytes.len()),
-        })?;
+        let end =
+            end.ok_or_else(|| SnapshotError::Damaged { place: format!("at its end, after {} bytes", bytes.len()) })?;
         let Header { shard, section, is_base, .. } = header;
         Ok((SnapshotPart { shard, section, is_base, bytes: bytes[..end].to_vec() }, &bytes[end..]))
     }
@@ -263,6 +268,11 @@ impl PartsWriter {
         }
     }
 
+    /// Whether parts are ready.
+    pub(super) fn has_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
     /// Takes the parts that are ready.
     pub(super) fn take(&mut self) -> Vec<SnapshotPart> {
         std::mem::take(&mut self.parts)
@@ -305,7 +315,7 @@ impl PartsWriter {
 pub(super) struct OpenPart<'a> {
     header: Header,
     body: &'a [u8],
-    /// Whether the section begins anew with it.
+    /// Whether what was read of the section before is to be forgotten.
     pub(super) clears: bool,
 }
 
@@ -327,7 +337,8 @@ impl OpenPart<'_> {
         while !rest.is_empty() {
             let damaged = || {
                 let Header { section, shard, epoch, slice, .. } = self.header;
-                let place = format!("in section {section:?} of shard {shard}, epoch {epoch}, slice {slice}, frame {frame}");
+                let place =
+                    format!("in section {section:?} of shard {shard}, epoch {epoch}, slice {slice}, frame {frame}");
                 SnapshotError::Damaged { place }
             };
             let (head, after) = rest.split_at_checked(FRAME_HEADER_BYTES).ok_or_else(damaged)?;
@@ -387,7 +398,9 @@ impl Chains {
         let header = Header::read(&part.bytes)?;
         let Header { section, shard, is_base, is_last, slice, epoch, previous, body_bytes } = header;
         if (section, shard, is_base) != (part.section, part.shard, part.is_base) {
-            return Err(SnapshotError::Damaged { place: "in its routing: it is not the part that it was taken for".into() });
+            return Err(SnapshotError::Damaged {
+                place: "in its routing: it is not the part that it was taken for".into(),
+            });
         }
         let body = &part.bytes[HEADER_BYTES..];
         if body.len() != body_bytes {
@@ -401,9 +414,10 @@ impl Chains {
         if !fits || is_base != previous.is_none() {
             return Err(SnapshotError::Gap { section, shard, epoch, slice });
         }
+        let clears = is_base && slice == 0 && chain.last.is_some();
         chain.last = Some(epoch);
         chain.next_slice = (!is_last).then_some(slice.wrapping_add(1));
-        Ok(OpenPart { header, body, clears: is_base && slice == 0 })
+        Ok(OpenPart { header, body, clears })
     }
 
     /// Checks that no snapshot was left in the middle.

@@ -153,6 +153,46 @@ impl<'a> BinaryReader<'a> {
     }
 }
 
+/// Numbers of names within one part: each name is written once, at its first use, and then meant by its position among them.
+///
+/// On either side the numbers are those of whoever writes or reads.
+#[derive(Debug, Default)]
+pub struct PartNames {
+    known: Vec<u32>,
+}
+
+impl PartNames {
+    /// Forgets all names, at the start of a part.
+    pub fn clear(&mut self) {
+        self.known.clear();
+    }
+
+    /// Writes a number, with its name if it is new.
+    pub fn write(&mut self, number: u32, name: &[u8], writer: &mut BinaryWriter) {
+        // Few dealers share a shard and few sources a dealer, and the one used last is likely to come again.
+        let position = self.known.iter().rposition(|own| *own == number);
+        writer.varint(position.unwrap_or(self.known.len()) as u64);
+        if position.is_none() {
+            writer.text(name);
+            self.known.push(number);
+        }
+    }
+
+    /// Reads a number; `number` gives that of a name that is new here.
+    ///
+    /// # Errors
+    /// If there is no such name.
+    pub fn read(&mut self, reader: &mut BinaryReader<'_>, number: impl FnOnce(&[u8]) -> u32) -> Result<u32, Malformed> {
+        let position = reader.varint()?;
+        if position == self.known.len() as u64 {
+            let name = reader.text()?;
+            self.known.push(number(name));
+        }
+        let known = usize::try_from(position).ok().and_then(|position| self.known.get(position));
+        known.copied().ok_or_else(|| reader.malformed("a name is missing"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -69,10 +69,12 @@ impl EntityChanges {
     /// The places of what changed, by kind and in order.
     pub fn places(&self) -> impl Iterator<Item = (EntityKind, u32)> + '_ {
         EntityKind::ALL.into_iter().flat_map(|kind| {
-            self.changed[kind as usize].iter().enumerate().filter(|(_, word)| **word != 0).flat_map(move |(at, word)| {
-                let word = *word;
-                (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| (kind, at as u32 * 64 + bit))
-            })
+            self.changed[kind as usize].iter().enumerate().filter(|(_, word)| **word != 0).flat_map(
+                move |(at, word)| {
+                    let word = *word;
+                    (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| (kind, at as u32 * 64 + bit))
+                },
+            )
         })
     }
 

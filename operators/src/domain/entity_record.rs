@@ -8,52 +8,26 @@
 //! Stamps are numbered in the order of their first use by slots and roles, marks stand in content order: the bytes follow from the
 //! events alone, however they came. What follows from the rest (first times, time of the last touch, uses of stamps) is not written.
 
-use super::binary::{BinaryReader, BinaryWriter, Malformed};
+use super::binary::{BinaryReader, BinaryWriter, Malformed, PartNames};
 use super::entity::EntityKind;
 use super::entity_store::EntityStore;
 use super::hash::{hash_text, hash_within, shard_of};
 use super::merge::{NEVER, NONE, Stamp, State, owner};
 use super::text::Text;
 
-/// Numbers of dealers and sources within one part: by the store's numbers when writing, the store's numbers when reading.
+/// The names that one part has written or read.
 #[derive(Debug, Default)]
-pub struct Dictionary {
-    dealers: Vec<u32>,
-    sources: Vec<u32>,
+pub struct EntityNames {
+    dealers: PartNames,
+    sources: PartNames,
 }
 
-impl Dictionary {
-    /// Forgets all.
+impl EntityNames {
+    /// Forgets all, at the start of a part.
     pub fn clear(&mut self) {
         self.dealers.clear();
         self.sources.clear();
     }
-}
-
-/// Writes a number of a list, with the name of one that is new there.
-fn write_name(known: &mut Vec<u32>, number: u32, name: &[u8], writer: &mut BinaryWriter) {
-    // Few dealers share a shard, and few sources a dealer; the last used stands at the end.
-    let position = known.iter().rposition(|own| *own == number);
-    writer.varint(position.unwrap_or(known.len()) as u64);
-    if position.is_none() {
-        writer.text(name);
-        known.push(number);
-    }
-}
-
-/// Reads a number of a list; `number` gives the store's of a new name.
-fn read_name(
-    known: &mut Vec<u32>,
-    reader: &mut BinaryReader<'_>,
-    number: impl FnOnce(&[u8]) -> u32,
-) -> Result<u32, Malformed> {
-    let position = reader.varint()?;
-    if position == known.len() as u64 {
-        let name = reader.text()?;
-        known.push(number(name));
-    }
-    let known = usize::try_from(position).ok().and_then(|position| known.get(position));
-    known.copied().ok_or_else(|| reader.malformed("a dealer or source has no name"))
 }
 
 /// Stamps in the order of their first use.
@@ -64,7 +38,8 @@ struct Renumbered {
 
 impl Renumbered {
     fn of(kind: EntityKind, state: &State, cells: &[u64]) -> Self {
-        let mut renumbered = Renumbered { numbers: [NONE; NONE as usize + 1], order: Vec::with_capacity(state.stamps.len()) };
+        let mut renumbered =
+            Renumbered { numbers: [NONE; NONE as usize + 1], order: Vec::with_capacity(state.stamps.len()) };
         let owners = (0..kind.slots() as u8).map(|slot| owner(kind, cells, slot));
         for number in owners.chain([state.greatest, state.deleted, state.created]) {
             if number != NONE && renumbered.numbers[usize::from(number)] == NONE {
@@ -100,19 +75,26 @@ impl EntityStore {
     }
 
     /// Writes that an entity is gone.
-    pub fn write_gone(&self, kind: EntityKind, dealer: u32, key: &[u8], names: &mut Dictionary, writer: &mut BinaryWriter) {
-        write_name(&mut names.dealers, dealer, self.dealers.name(dealer), writer);
+    pub fn write_gone(
+        &self,
+        kind: EntityKind,
+        dealer: u32,
+        key: &[u8],
+        names: &mut EntityNames,
+        writer: &mut BinaryWriter,
+    ) {
+        names.dealers.write(dealer, self.dealers.name(dealer), writer);
         writer.byte(0);
         writer.byte(kind as u8);
         writer.text(key);
     }
 
     /// Writes the entity at a place.
-    pub fn write(&self, kind: EntityKind, place: u32, names: &mut Dictionary, writer: &mut BinaryWriter) {
+    pub fn write(&self, kind: EntityKind, place: u32, names: &mut EntityNames, writer: &mut BinaryWriter) {
         let shelf = &self.shelves[kind as usize];
         let (head, cells) = (&shelf.heads.row(place as usize)[0], shelf.cells.row(place as usize));
         let state = &head.state;
-        write_name(&mut names.dealers, head.dealer, self.dealers.name(head.dealer), writer);
+        names.dealers.write(head.dealer, self.dealers.name(head.dealer), writer);
         writer.byte(1);
         writer.byte(kind as u8);
         self.heap.with(head.key, |key| writer.text(key));
@@ -152,25 +134,25 @@ impl EntityStore {
             .then_with(|| self.sources.name(left.source).cmp(self.sources.name(right.source)))
     }
 
-    fn write_stamp(&self, stamp: &Stamp, names: &mut Dictionary, writer: &mut BinaryWriter) {
+    fn write_stamp(&self, stamp: &Stamp, names: &mut EntityNames, writer: &mut BinaryWriter) {
         writer.zigzag(stamp.time_ms);
         writer.varint(stamp.sequence);
         self.heap.with(stamp.id, |id| writer.text(id));
-        write_name(&mut names.sources, stamp.source, self.sources.name(stamp.source), writer);
+        names.sources.write(stamp.source, self.sources.name(stamp.source), writer);
     }
 
-    /// Reads one entity, in the place of what was known of it; `dealer` tells of every dealer by number before its entities.
+    /// Reads one entity, in the place of what was known of it.
     ///
     /// # Errors
     /// If the bytes are not such an entity, or its dealer is of another shard than `shard`. What was read of it stays.
     pub fn read(
         &mut self,
         shard: usize,
-        names: &mut Dictionary,
+        names: &mut EntityNames,
         reader: &mut BinaryReader<'_>,
     ) -> Result<(), Malformed> {
         let dealers = &mut self.dealers;
-        let dealer = read_name(&mut names.dealers, reader, |name| dealers.number(hash_text(name), name))?;
+        let dealer = names.dealers.read(reader, |name| dealers.number(hash_text(name), name))?;
         if self.shard(dealer) != shard {
             return Err(reader.malformed("a dealer is of another shard"));
         }
@@ -194,7 +176,7 @@ impl EntityStore {
         &mut self,
         kind: EntityKind,
         place: u32,
-        names: &mut Dictionary,
+        names: &mut EntityNames,
         reader: &mut BinaryReader<'_>,
     ) -> Result<(), Malformed> {
         const STAMPS_MAX: u8 = 32;
@@ -208,7 +190,7 @@ impl EntityStore {
             let stamp = self.read_stamp(NONE, names, reader)?;
             state.stamps.push(stamp);
         }
-        let mut refer = |state: &mut State, number: u8, reader: &BinaryReader<'_>| {
+        let refer = |state: &mut State, number: u8, reader: &BinaryReader<'_>| {
             if number != NONE {
                 let stamp = state.stamps.get_mut(usize::from(number));
                 stamp.ok_or_else(|| reader.malformed("a stamp is missing"))?.uses += 1;
@@ -263,11 +245,16 @@ impl EntityStore {
         Ok(())
     }
 
-    fn read_stamp(&mut self, mark: u8, names: &mut Dictionary, reader: &mut BinaryReader<'_>) -> Result<Stamp, Malformed> {
+    fn read_stamp(
+        &mut self,
+        mark: u8,
+        names: &mut EntityNames,
+        reader: &mut BinaryReader<'_>,
+    ) -> Result<Stamp, Malformed> {
         let (time_ms, sequence) = (reader.zigzag()?, reader.varint()?);
         let id = self.heap.insert(reader.text()?);
         let sources = &mut self.sources;
-        let source = read_name(&mut names.sources, reader, |name| sources.number(hash_text(name), name))?;
+        let source = names.sources.read(reader, |name| sources.number(hash_text(name), name))?;
         Ok(Stamp { time_ms, sequence, id, source, mark, uses: 0 })
     }
 }

@@ -232,6 +232,24 @@ impl EntityStore {
         EntityView { kind, head: shelf.head(place), cells: shelf.cells.row(place as usize), heap: &self.heap }
     }
 
+    /// Keeps what changes from now on, for [`EntityStore::take_changes`].
+    pub fn keep_changes(&mut self) {
+        self.changes = Some(Box::default());
+    }
+
+    /// What changed since the last call, if changes are kept.
+    pub fn take_changes(&mut self) -> Option<Box<EntityChanges>> {
+        self.changes.as_mut().map(std::mem::take)
+    }
+
+    /// Keeps the memory of changes below that of what changes.
+    pub fn limit_changes(&mut self) {
+        let size_bytes = if self.changes.is_some() { self.size_bytes() } else { 0 };
+        if let Some(changes) = &mut self.changes {
+            changes.limit(size_bytes);
+        }
+    }
+
     /// Bytes held, roughly.
     pub fn size_bytes(&self) -> usize {
         let shelves: usize = self

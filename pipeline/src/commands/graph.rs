@@ -72,7 +72,14 @@ pub fn run(_arguments: &Arguments) -> Result<(), CommandError> {
             topics_done: Box::new(|_| {}),
             failure: Failure::default(),
         };
-        let settings = EntitySettings { dedup_horizon_ms: 0, dedup_keys_max: 0, retention_ms: 0, rows: true };
+        let settings = EntitySettings {
+            dedup_horizon_ms: 0,
+            dedup_keys_max: 0,
+            retention_ms: 0,
+            rows: true,
+            snapshots: false,
+            restored_rows: false,
+        };
         let statistics = Rc::new(RefCell::new(Statistics::default()));
         worker.dataflow(|scope| graph::replay(scope, input.clone(), settings, Some(outputs), &statistics));
         while worker.step() {}
