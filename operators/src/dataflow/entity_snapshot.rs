@@ -203,10 +203,11 @@ impl EntityMachine {
         let previous = self.previous(barrier, Section::Timers, shard, false);
         let mut writer = PartsWriter::new(Section::Timers, shard, epoch, previous);
         let fired_until_ms = self.fired_until_ms[shard];
-        if previous.is_none() || fired_until_ms != self.fired_until_written_ms[shard] {
+        let known = if previous.is_none() { i64::MIN } else { self.fired_until_written_ms[shard] };
+        if fired_until_ms != known {
             writer.record(|writer| writer.zigzag(fired_until_ms));
-            self.fired_until_written_ms[shard] = fired_until_ms;
         }
+        self.fired_until_written_ms[shard] = fired_until_ms;
         self.finish(Section::Timers, shard, epoch, writer, parts);
         work.shards.pop();
     }
@@ -298,7 +299,11 @@ impl EntityMachine {
                 let store = &self.store;
                 self.sources.clear(|dealer| dealer.map_or(NO_DEALER_SHARD, |dealer| store.shard(dealer)) == shard);
             }
-            Section::Timers | Section::DailyKpis => {}
+            Section::Timers => {
+                self.fired_until_ms[shard] = i64::MIN;
+                self.fired_until_written_ms[shard] = i64::MIN;
+            }
+            Section::DailyKpis => {}
         }
     }
 

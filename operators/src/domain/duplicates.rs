@@ -204,6 +204,9 @@ impl Duplicates {
         let table = &self.tables[shard];
         let mut entries: Vec<Entry> = table.entries.iter().copied().filter(|entry| entry.tag != 0).collect();
         entries.sort_unstable_by_key(|entry| entry.tag);
+        if table.entries.is_empty() {
+            return;
+        }
         // A sweep that reaches everything makes the table as long as it was.
         record(Record(Step::Swept { length: table.entries.len(), now: 0, reach: i64::MAX }));
         entries.into_iter().for_each(|entry| record(Record(Step::Kept(entry))));
