@@ -5,6 +5,7 @@
 //! TopicsError   output topics as files      (topics/)
 //! HistoryError  Parquet files and manifests (parquet/)
 //! LogError      logs of records, which has its own file (log/error.rs)
+//! CheckpointsError  checkpoints, likewise  (checkpoints/error.rs)
 //! ```
 //! A message is one sentence for the person at the terminal and never repeats its own cause: callers that want it walk
 //! [`std::error::Error::source`]. Damaged input is not here, since bad bytes are data (see [`crate::files::Damage`]).
@@ -281,7 +282,7 @@ impl HistoryError {
 }
 
 /// A full disk is not retriable: it fills again at once unless somebody makes room.
-fn passes(error: &io::Error) -> bool {
+pub(crate) fn passes(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, ResourceBusy, TimedOut, WouldBlock,
     };
@@ -291,7 +292,7 @@ fn passes(error: &io::Error) -> bool {
     )
 }
 
-fn store_passes(error: &object_store::Error) -> bool {
+pub(crate) fn store_passes(error: &object_store::Error) -> bool {
     match (io_cause(error), error) {
         (Some(cause), _) => passes(cause),
         // A remote store reports throttling and lost connections as `Generic`; all else is a refusal.
@@ -301,11 +302,11 @@ fn store_passes(error: &object_store::Error) -> bool {
 }
 
 /// The operating system's error at the bottom of a chain, if there is one.
-fn io_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+pub(crate) fn io_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     std::iter::successors(Some(error), |cause| (*cause).source()).find_map(|cause| cause.downcast_ref::<io::Error>())
 }
 
-fn mend_chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn mend_chain(error: &(dyn Error + 'static)) -> String {
     io_cause(error).map_or_else(|| format!("the store says {error}: mend it, then run again"), mend)
 }
 

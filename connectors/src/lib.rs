@@ -5,6 +5,7 @@
 //!  lines        ──► topics::JsonLinesSink  ──► DIR/topics/<topic>.jsonl
 //!  record batches ──► parquet::ParquetSink ──► DIR/parquet/<table>/epoch_day=…/….parquet ──► parquet::Manifest
 //!  log::Log: kafka::KafkaLog (a cluster) or embedded::EmbeddedLog (a folder) ──► records in, transactions out
+//!  parts of state ──► checkpoints::Checkpoints ──► checkpoints/blobs/….zst ──► checkpoints::CheckpointManifest
 //! ```
 //! This crate never sees the domain: a line is bytes with a time that the caller reads from it, a row is an Arrow row,
 //! an epoch is a number of milliseconds. Bad bytes are data and travel on; only broken I/O is an error, typed in
@@ -12,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should panic"))]
 
+pub mod checkpoints;
 pub mod embedded;
 pub mod error;
 pub mod files;
@@ -22,4 +24,5 @@ pub mod parquet;
 pub mod testing;
 pub mod topics;
 
+pub use checkpoints::CheckpointsError;
 pub use error::{FilesError, HistoryError, TopicsError};
