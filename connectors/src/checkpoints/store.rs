@@ -34,7 +34,11 @@ pub struct CheckpointStore {
 
 impl fmt::Debug for CheckpointStore {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("CheckpointStore").field("store", &self.name).field("prefix", &self.prefix).finish()
+        formatter
+            .debug_struct("CheckpointStore")
+            .field("store", &self.name)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
     }
 }
 

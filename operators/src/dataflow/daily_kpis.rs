@@ -297,13 +297,13 @@ pub struct KpiStreams<'scope> {
 
 /// The operator: changes of this worker's dealers in, rows of `daily_kpis` out. It begins with `kpis`, new or restored; the rows of
 /// restored days go out first, at their epoch, if `restored_rows` asks for them.
-pub fn daily_kpis<'scope>(
-    changes: Stream<'scope, Epoch, Vec<KpiBatch>>,
+pub fn daily_kpis(
+    changes: Stream<'_, Epoch, Vec<KpiBatch>>,
     mut kpis: DailyKpis,
     with_rows: bool,
     restored_rows: bool,
     statistics: Rc<RefCell<Statistics>>,
-) -> KpiStreams<'scope> {
+) -> KpiStreams<'_> {
     let scope = changes.scope();
     let shards = WorkerShards { index: scope.index(), peers: scope.peers() };
     let mut builder = OperatorBuilder::new("daily_kpis".to_owned(), scope);

@@ -82,12 +82,11 @@ impl EntityMachine {
         shards: WorkerShards,
         output: &mut EntityOutput,
     ) -> Progress {
-        let mut work = match self.snapshot_work.take() {
-            Some(work) => work,
-            None => {
-                output.kpis.barrier = Some(*barrier);
-                self.plan(barrier, shards)
-            }
+        let mut work = if let Some(work) = self.snapshot_work.take() {
+            work
+        } else {
+            output.kpis.barrier = Some(*barrier);
+            self.plan(barrier, shards)
         };
         let (mut parts, mut bytes) = (Vec::new(), 0);
         while let Some(shard) = work.shards.last().copied() {
@@ -116,18 +115,18 @@ impl EntityMachine {
             .collect();
         let store = &self.store;
         let mut held = Vec::new();
-        let mut add = |kind, hash, place, whole: bool| {
-            let (shard, is_whole) = dealers[store.entity(kind, place).dealer() as usize];
+        let mut add = |kind, place, dealer: u32, whole: bool| {
+            let (shard, is_whole) = dealers[dealer as usize];
             if is_whole == whole {
-                held.push(Held { shard, kind, hash, place });
+                held.push(Held { shard, kind, hash: store.hash_at(kind, place), place });
             }
         };
         if dealers.iter().any(|(_, is_whole)| *is_whole) {
             for kind in EntityKind::ALL {
-                store.held(kind).for_each(|(hash, place)| add(kind, hash, place, true));
+                store.held(kind).for_each(|(place, dealer)| add(kind, place, dealer, true));
             }
         }
-        changes.places().for_each(|(kind, place)| add(kind, store.hash_at(kind, place), place, false));
+        changes.places().for_each(|(kind, place)| add(kind, place, store.entity(kind, place).dealer(), false));
         held.sort_unstable_by(|left, right| store.compare_held(right, left));
         let mut gone: Vec<(u16, u64, Gone)> = Vec::new();
         for one in changes.gone() {

@@ -209,7 +209,9 @@ impl Duplicates {
         }
         // A sweep that reaches everything makes the table as long as it was.
         record(Record(Step::Swept { length: table.entries.len(), now: 0, reach: i64::MAX }));
-        entries.into_iter().for_each(|entry| record(Record(Step::Kept(entry))));
+        for entry in entries {
+            record(Record(Step::Kept(entry)));
+        }
     }
 
     /// Writes what happened to a shard since it was last written, one record at a time.

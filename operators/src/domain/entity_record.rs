@@ -67,11 +67,13 @@ impl EntityStore {
         self.heap.with(head.key, |key| hash_within(self.dealers.hash(head.dealer), key))
     }
 
-    /// Hashes and places of all entities of a kind that had an event of their own, in no order.
-    pub fn held(&self, kind: EntityKind) -> impl Iterator<Item = (u64, u32)> + '_ {
-        let shelf = &self.shelves[kind as usize];
-        let held = shelf.index.iter().copied();
-        held.filter(|(_, place)| shelf.heads.row(*place as usize)[0].state.has_events())
+    /// Places of all entities of a kind that had an event of their own, and their dealers. In the order of places, since that reads
+    /// memory from one end to the other.
+    pub fn held(&self, kind: EntityKind) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let heads = &self.shelves[kind as usize].heads;
+        let held = (0..heads.len()).map(|place| (place as u32, &heads.row(place)[0]));
+        held.filter(|(_, head)| !head.state.is_free && head.state.has_events())
+            .map(|(place, head)| (place, head.dealer))
     }
 
     /// Writes that an entity is gone.

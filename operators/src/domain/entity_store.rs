@@ -33,7 +33,7 @@ pub(super) struct Head {
 #[derive(Debug)]
 pub(super) struct Shelf {
     /// The hash stands beside the place, so that neither a lookup nor growth reads an entity that it does not mean.
-    pub(super) index: HashTable<(u64, u32)>,
+    index: HashTable<(u64, u32)>,
     pub(super) heads: Paged<Head>,
     pub(super) cells: Paged<u64>,
     free: Vec<u32>,

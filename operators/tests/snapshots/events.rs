@@ -96,7 +96,7 @@ fn record(random: &mut Random, now_ms: i64, offset: u64, dealers: u64, sent: &[R
     Record { topic, json, offset }
 }
 
-fn optional(random: &mut Random, name: &str, value: String) -> String {
+fn optional(random: &mut Random, name: &str, value: impl std::fmt::Display) -> String {
     match random.below(10) {
         0..5 => format!(",\"{name}\":{value}"),
         5 => format!(",\"{name}\":null"),
@@ -137,7 +137,9 @@ fn event(random: &mut Random) -> (Topic, &'static str, String) {
         16..18 => {
             let mut data = format!(r#"{{"customerId":"{customer}","engagement":0.{}"#, random.below(1_000));
             if random.chance(50) {
-                data += &format!(",\"leadId\":\"{lead}\"");
+                data += ",\"leadId\":\"";
+                data += &lead;
+                data += "\"";
             }
             (Topic::Leads, "customer.engagement.detected", data + "}")
         }

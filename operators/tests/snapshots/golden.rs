@@ -92,9 +92,9 @@ fn hex(parts: &[SnapshotPart]) -> String {
         let kind = if part.is_base { "base" } else { "delta" };
         let _ = writeln!(text, "{:?} of shard {}, {kind}", part.section, part.shard);
         for line in part.bytes.chunks(32) {
-            line.iter().for_each(|byte| {
+            for byte in line {
                 let _ = write!(text, "{byte:02x}");
-            });
+            }
             text.push('\n');
         }
     }

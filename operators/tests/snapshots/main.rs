@@ -1,5 +1,7 @@
 //! Restarts from snapshots: what follows one is what would have followed without it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 mod damage;
 mod events;
 mod golden;
