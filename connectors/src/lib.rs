@@ -5,7 +5,7 @@
 //!  lines        ──► topics::JsonLinesSink  ──► DIR/topics/<topic>.jsonl
 //!  record batches ──► parquet::ParquetSink ──► DIR/parquet/<table>/epoch_day=…/….parquet ──► parquet::Manifest
 //!  log::Log: kafka::KafkaLog (a cluster) or embedded::EmbeddedLog (a folder) ──► records in, transactions out
-//! parts of state ──► checkpoints::Checkpoints ──► checkpoints/blobs/….zst ──► checkpoints::CheckpointManifest
+//!  parts of state ──► checkpoints::Checkpoints ──► checkpoints/blobs/….zst ──► checkpoints::CheckpointManifest
 //! ```
 //! This crate never sees the domain: a line is bytes with a time that the caller reads from it, a row is an Arrow row,
 //! an epoch is a number of milliseconds. Bad bytes are data and travel on; only broken I/O is an error, typed in

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 /// Sets `stop` at the first SIGTERM or SIGINT; a second one ends the process at once, with status 1.
 ///
 /// # Errors
@@ -12,7 +14,6 @@ pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
     let stop = Arc::clone(stop);
     let (terminate, interrupt) = {
         let _inside = runtime.enter();
-        use tokio::signal::unix::{SignalKind, signal};
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
     };
     let wait = move || {

@@ -124,7 +124,9 @@ fn audit_partition(
         found.entry(epoch).or_default().add(key, headers, payload);
         Ok(())
     })?;
-    problems.into_iter().for_each(|problem| report.problem(problem));
+    for problem in problems {
+        report.problem(problem);
+    }
     for (epoch, (count, checksum)) in expected {
         match found.remove(epoch) {
             None => report.problem(format!(

@@ -92,7 +92,7 @@ impl Checkpointer {
     /// # Errors
     /// If the store cannot be read or written, or the newest checkpoint makes no sense.
     pub fn open(
-        store: CheckpointStore,
+        store: &CheckpointStore,
         log: &Arc<dyn Log>,
         logic: &str,
         incarnation: &str,
@@ -109,7 +109,7 @@ impl Checkpointer {
                 .map_err(|error| CheckpointError::Place { number: manifest.number, reason: error.to_string() })?;
             let mut parts = Vec::new();
             for blob in &manifest.blobs {
-                let bytes = manifest.read_blob(&store, blob)?;
+                let bytes = manifest.read_blob(store, blob)?;
                 let mut rest = bytes.as_slice();
                 while !rest.is_empty() {
                     let (part, behind) = SnapshotPart::split_first(rest)?;
@@ -202,11 +202,17 @@ impl Checkpointer {
         // Parts of one shard and section stay in their order.
         bases.sort_by_key(|part| part.shard);
         deltas.sort_by_key(|part| part.shard);
-        let delta_shards = match (deltas.first(), deltas.last()) {
+        // Deltas come first, and no blob of them covers a shard that is written whole.
+        let behind = deltas.partition_point(|part| part.shard < base.first);
+        let after = deltas.split_off(behind);
+        let range_of = |parts: &[SnapshotPart]| match (parts.first(), parts.last()) {
             (Some(first), Some(last)) => ShardRange { first: first.shard, end: last.shard + 1 },
             _ => ShardRange::NONE,
         };
-        for (parts, range, is_base) in [(&bases, base, true), (&deltas, delta_shards, false)] {
+        let (before_range, after_range) = (range_of(&deltas), range_of(&after));
+        for (parts, range, is_base) in
+            [(&deltas, before_range, false), (&after, after_range, false), (&bases, base, true)]
+        {
             // Blobs share the range without gaps: a shard without state is whole, too.
             let (mut first, mut bytes) = (range.first, Vec::new());
             for (index, part) in parts.iter().enumerate() {

@@ -66,7 +66,9 @@ impl Engine {
             None => vec![None; workers],
             Some((epoch, parts)) => {
                 let mut by_worker = vec![(epoch, Vec::new()); workers];
-                parts.into_iter().for_each(|part| by_worker[usize::from(part.shard) % workers].1.push(part));
+                for part in parts {
+                    by_worker[usize::from(part.shard) % workers].1.push(part);
+                }
                 by_worker.into_iter().map(Some).collect()
             }
         };

@@ -125,9 +125,9 @@ impl Feeder {
             })
             .collect();
         if self.partitions.is_empty() {
-            self.reader.assign(&assigned)?
+            self.reader.assign(&assigned)?;
         } else {
-            self.reader.assign_more(&assigned)?
+            self.reader.assign_more(&assigned)?;
         }
         for start in starts {
             self.ends.push(self.source.recorded_ends(start.partition).collect());

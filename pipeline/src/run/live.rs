@@ -238,7 +238,7 @@ pub fn run(
     let mut found = None;
     let mut find_checkpoint = || {
         let (store, interval) = (stores.checkpoints.clone(), stores.checkpoint_interval);
-        let opened = Checkpointer::open(store, log, &settings.logic, &hint, interval)?;
+        let opened = Checkpointer::open(&store, log, &settings.logic, &hint, interval)?;
         let place = opened.place.clone();
         found = Some(opened);
         Ok(place)
@@ -328,16 +328,14 @@ pub fn run(
                     std::thread::sleep(FULL_WAIT);
                 }
             }
-            Err(error) => match error.retry_after() {
-                Some(pause) => {
-                    tracing::warn!(%error, "the log is not readable for now");
-                    std::thread::sleep(pause.min(Duration::from_secs(1)));
-                }
-                None => {
+            Err(error) => {
+                let Some(pause) = error.retry_after() else {
                     outcome = Err(RunError::from(error));
                     break;
-                }
-            },
+                };
+                tracing::warn!(%error, "the log is not readable for now");
+                std::thread::sleep(pause.min(Duration::from_secs(1)));
+            }
         }
         if partitions_asked.elapsed() >= PARTITIONS_EVERY {
             partitions_asked = Instant::now();

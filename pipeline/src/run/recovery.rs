@@ -314,7 +314,7 @@ mod tests {
         }
     }
 
-    fn checkpoint(epoch: i64, next: u64) -> Option<CheckpointPlace> {
+    fn checkpoint(epoch: i64, next: u64) -> CheckpointPlace {
         let positions = [("leads/0".to_owned(), next)].into();
         Some(CheckpointPlace {
             chain: ChainPosition { epoch: Some(epoch), incarnation: 3, positions },
@@ -337,7 +337,9 @@ mod tests {
     #[test]
     fn a_restart_feeds_what_was_recorded_behind_the_checkpoint() {
         let bindings = vec![binding(50, None, 0, 4), binding(100, Some(50), 4, 6), binding(150, Some(100), 6, 9)];
-        let Action::Go(plan) = recover(checkpoint(100, 6), bindings.clone(), vec![topic(2, 30)]) else { panic!() };
+        let Action::Go(plan) = recover(Some(checkpoint(100, 6)), bindings.clone(), vec![topic(2, 30)]) else {
+            panic!()
+        };
         assert_eq!(plan.recorded, bindings[2..]);
         assert_eq!(plan.starts, [Start { partition: LEADS, offset: 6 }]);
         assert_eq!((plan.incarnation, plan.chain.epoch), (4, Some(150)));
@@ -349,16 +351,16 @@ mod tests {
     #[test]
     fn what_would_lose_records_in_silence_stops_and_is_named() {
         let bindings = || vec![binding(150, Some(100), 6, 9)];
-        let expired = sentence(recover(checkpoint(100, 6), bindings(), vec![topic(8, 30)]));
+        let expired = sentence(recover(Some(checkpoint(100, 6)), bindings(), vec![topic(8, 30)]));
         assert!(expired.contains("records 6 to 7 have expired"), "{expired}");
-        let recreated = sentence(recover(checkpoint(100, 6), bindings(), vec![topic(0, 8)]));
+        let recreated = sentence(recover(Some(checkpoint(100, 6)), bindings(), vec![topic(0, 8)]));
         assert!(recreated.contains("ends at offset 8, but was read up to 9"), "{recreated}");
         let missing = TopicFound { partitions: Vec::new(), ..topic(0, 0) };
-        assert!(sentence(recover(checkpoint(100, 6), bindings(), vec![missing])).contains("does not exist"));
-        assert!(sentence(recover(checkpoint(100, 6), bindings(), Vec::new())).contains("is not there any more"));
+        assert!(sentence(recover(Some(checkpoint(100, 6)), bindings(), vec![missing])).contains("does not exist"));
+        assert!(sentence(recover(Some(checkpoint(100, 6)), bindings(), Vec::new())).contains("is not there any more"));
         let compacted = TopicFound { is_compacted: true, ..topic(0, 9) };
         assert!(sentence(recover(None, Vec::new(), vec![compacted])).contains("compacted"));
-        let torn = sentence(recover(checkpoint(100, 6), vec![binding(200, Some(150), 6, 9)], vec![topic(0, 9)]));
+        let torn = sentence(recover(Some(checkpoint(100, 6)), vec![binding(200, Some(150), 6, 9)], vec![topic(0, 9)]));
         assert!(torn.contains("do not belong together"), "{torn}");
     }
 
