@@ -316,10 +316,7 @@ mod tests {
 
     fn checkpoint(epoch: i64, next: u64) -> CheckpointPlace {
         let positions = [("leads/0".to_owned(), next)].into();
-        Some(CheckpointPlace {
-            chain: ChainPosition { epoch: Some(epoch), incarnation: 3, positions },
-            epochs_offset: 5,
-        })
+        CheckpointPlace { chain: ChainPosition { epoch: Some(epoch), incarnation: 3, positions }, epochs_offset: 5 }
     }
 
     fn sentence(action: Action) -> String {
