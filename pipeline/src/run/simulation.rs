@@ -93,13 +93,8 @@ fn a_seed_does_the_same_again() {
 /// A simulation that cannot fail proves nothing.
 #[test]
 fn broken_logs_are_caught() {
-    let defects = [
-        Defect::TornCommit,
-        Defect::NoFence,
-        Defect::LostRecord,
-        Defect::RepeatedRecord,
-        Defect::ForgottenCommit,
-    ];
+    let defects =
+        [Defect::TornCommit, Defect::NoFence, Defect::LostRecord, Defect::RepeatedRecord, Defect::ForgottenCommit];
     for defect in defects {
         let caught = (0..SEEDS_WITH_DEFECT).filter(|seed| simulate(*seed, defect, false).is_err()).count();
         println!("{defect:?} is seen by {caught} of {SEEDS_WITH_DEFECT} seeds");

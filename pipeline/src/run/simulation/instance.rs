@@ -154,8 +154,7 @@ impl Instance {
         let inbox = Rc::new(RefCell::new(VecDeque::new()));
         let collected = Rc::clone(&inbox);
         let queue = FeedQueue::default();
-        let mut worker =
-            Worker::new(timely::WorkerConfig::default(), Allocator::Thread(Thread::default()), None);
+        let mut worker = Worker::new(timely::WorkerConfig::default(), Allocator::Thread(Thread::default()), None);
         let entities = EntitySettings {
             dedup_horizon_ms: 7 * 86_400_000,
             dedup_keys_max: 1_000_000,
@@ -215,6 +214,11 @@ impl Instance {
 
     /// The commit thread, once round, after it took some of what came for it.
     pub(super) fn commit(&mut self, messages: usize) -> Turn {
+        self.take(messages);
+        self.commits.step(&mut self.heard)
+    }
+
+    fn take(&mut self, messages: usize) {
         for _ in 0..messages {
             let message = self.inbox.borrow_mut().pop_front();
             match message {
@@ -223,11 +227,16 @@ impl Instance {
                 None => break,
             }
         }
-        self.commits.step(&mut self.heard)
     }
 
-    /// Says that no more epochs will come.
+    /// The end of a run: lets the workers finish, and says that no more epochs will come.
     pub(super) fn drain(&mut self) {
+        self.feeds.push_back(Feed::End);
+        self.work(usize::MAX, 0);
+        while self.worker.has_dataflows() {
+            self.worker.step();
+        }
+        self.take(usize::MAX);
         self.commits.drain();
     }
 

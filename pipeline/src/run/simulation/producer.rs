@@ -89,9 +89,11 @@ impl Producer {
         };
         let amount = random.below(100_000);
         let (topic, event_type, data) = match random.below(12) {
-            0..=2 => {
-                ("leads", "lead.created", format!(r#"{{"leadId":"l{entity}","customerId":"c{entity}","channel":"web"}}"#))
-            }
+            0..=2 => (
+                "leads",
+                "lead.created",
+                format!(r#"{{"leadId":"l{entity}","customerId":"c{entity}","channel":"web"}}"#),
+            ),
             3 | 4 => ("leads", "lead.updated", format!(r#"{{"leadId":"l{entity}","visitCount":{}}}"#, amount % 50)),
             5 => ("leads", "lead.deleted", format!(r#"{{"leadId":"l{entity}"}}"#)),
             6 | 7 => (

@@ -107,6 +107,8 @@ pub(super) enum Defect {
 pub(super) struct Storage {
     topics: BTreeMap<Arc<str>, Vec<Partition>>,
     transactions: Vec<Transaction>,
+    /// Those that are not settled everywhere.
+    unsettled: BTreeSet<usize>,
     /// Number of the committer in power and its incarnation, by name.
     committers: BTreeMap<String, (u64, String)>,
     pub(super) random: Random,
@@ -119,6 +121,7 @@ impl Storage {
         Storage {
             topics: BTreeMap::new(),
             transactions: Vec::new(),
+            unsettled: BTreeSet::new(),
             committers: BTreeMap::new(),
             random,
             faults: Faults::NONE,
@@ -155,8 +158,11 @@ impl Storage {
 
     pub(super) fn bounds(&self, place: &TopicPartition) -> PartitionBounds {
         let partition = self.partition(place);
-        let is_open = |record: &&Stored| record.transaction.is_some_and(|id| self.is_unsettled(id, place));
-        let stable_end = partition.records.iter().find(is_open).map_or(partition.end, |record| record.offset);
+        let mut stable_end = partition.end;
+        if self.unsettled.iter().any(|id| self.is_unsettled(*id, place)) {
+            let is_open = |record: &&Stored| record.transaction.is_some_and(|id| self.is_unsettled(id, place));
+            stable_end = partition.records.iter().find(is_open).map_or(partition.end, |record| record.offset);
+        }
         PartitionBounds { earliest: 0, stable_end, end: partition.end }
     }
 
@@ -181,7 +187,7 @@ impl Storage {
 
     /// Whether every transaction is settled everywhere.
     pub(super) fn is_settled(&self) -> bool {
-        self.transactions.iter().all(|transaction| transaction.unsettled.is_empty())
+        self.unsettled.is_empty()
     }
 
     fn write(&mut self, records: &OutgoingRecords, transaction: Option<usize>) {
@@ -218,6 +224,7 @@ impl Storage {
             unsettled,
             committer: committer.map(ToOwned::to_owned),
         });
+        self.unsettled.insert(id);
         self.write(records, Some(id));
         id
     }
@@ -228,34 +235,32 @@ impl Storage {
             return;
         }
         self.transactions[id].fate = if commit { Fate::Committed } else { Fate::Aborted };
-        for place in self.transactions[id].unsettled.clone() {
+        let places: Vec<TopicPartition> = self.transactions[id].unsettled.iter().cloned().collect();
+        for place in &places {
             if !self.random.chance(self.faults.slow_marker) {
-                self.mark(id, &place);
+                self.mark(id, place);
             }
         }
         if !commit && self.defect == Defect::TornCommit {
-            let places: Vec<TopicPartition> = self.places();
             let place = self.random.pick(&places).clone();
             let torn = |record: &&mut Stored| record.transaction == Some(id);
             self.partition_mut(&place).records.iter_mut().filter(torn).for_each(|record| record.transaction = None);
         }
     }
 
-    fn places(&self) -> Vec<TopicPartition> {
-        let place = |topic: &Arc<str>, partition| TopicPartition::new(Arc::clone(topic), partition as u32);
-        self.topics.iter().flat_map(|(topic, list)| (0..list.len()).map(move |one| place(topic, one))).collect()
-    }
-
     fn mark(&mut self, id: usize, place: &TopicPartition) {
         if self.transactions[id].unsettled.remove(place) {
             self.partition_mut(place).end += 1;
+        }
+        if self.transactions[id].unsettled.is_empty() {
+            self.unsettled.remove(&id);
         }
     }
 
     /// Lets markers that are on their way arrive: some, or all.
     pub(super) fn settle(&mut self, all: bool) {
-        for id in 0..self.transactions.len() {
-            if self.transactions[id].fate == Fate::Open || self.transactions[id].unsettled.is_empty() {
+        for id in self.unsettled.clone() {
+            if self.transactions[id].fate == Fate::Open {
                 continue;
             }
             for place in self.transactions[id].unsettled.clone() {
@@ -268,7 +273,7 @@ impl Storage {
 
     /// Gives a committer of that name the power and settles what the former ones left. Its number.
     pub(super) fn open(&mut self, name: &str, incarnation: &str) -> u64 {
-        for id in 0..self.transactions.len() {
+        for id in self.unsettled.clone() {
             if self.transactions[id].committer.as_deref() != Some(name) {
                 continue;
             }

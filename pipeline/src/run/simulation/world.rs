@@ -166,7 +166,11 @@ impl World {
         let line = format!("{step} {what} {} {}", self.wall_ms - BEGIN_MS, self.truth.committed().len());
         self.report.trace = xxhash_rust::xxh3::xxh3_64_with_seed(line.as_bytes(), self.report.trace);
         if self.is_verbose {
-            println!("step {step}: {what}; wall {} ms, {} epochs", self.wall_ms - BEGIN_MS, self.truth.committed().len());
+            println!(
+                "step {step}: {what}; wall {} ms, {} epochs",
+                self.wall_ms - BEGIN_MS,
+                self.truth.committed().len()
+            );
         }
     }
 
@@ -177,8 +181,7 @@ impl World {
         self.tell(&format!("{action:?}"));
         let count = self.processes.len() as u64;
         // The youngest is the one in power.
-        let process =
-            if self.random.chance(0.8) { count.saturating_sub(1) } else { self.random.below(count) } as usize;
+        let process = if self.random.chance(0.8) { count.saturating_sub(1) } else { self.random.below(count) } as usize;
         match action {
             Action::Produce => self.produce(),
             Action::Advance => {
@@ -298,11 +301,18 @@ impl World {
     fn feed(&mut self, process: usize) -> Result<(), String> {
         let now = self.now();
         let instance = &mut self.processes[process].instance;
+        let before = instance.source().bytes_in_flight();
+        let mut is_replaying = instance.source().is_replaying();
         match instance.feed(now) {
             Ok(_) => {
                 let in_flight = instance.source().bytes_in_flight();
-                let bound = self.settings.source.window_bytes_max + self.settings.limits.bytes_max as u64 + 1_000;
-                if in_flight > bound {
+                let was_replaying = std::mem::replace(&mut is_replaying, instance.source().is_replaying());
+                let partitions = instance.source().partitions(now).len() as u64;
+                let window = self.settings.source.window_bytes_max;
+                // A poll ends with the record that exceeds it, and each record takes a little more room than its bytes.
+                let poll = self.settings.limits.bytes_max as u64 + 24 * self.settings.limits.records_max as u64 + 1_000;
+                let bound = if was_replaying { window * 3 / 2 + poll * (2 + partitions) } else { window + poll };
+                if in_flight > bound.max(before) {
                     return Err(format!("{in_flight} bytes are on their way, and {bound} may be"));
                 }
                 Ok(())
@@ -343,10 +353,9 @@ impl World {
     /// Ends an instance as a signal does: what was closed is committed first, unless that is not possible.
     fn drain(&mut self, process: usize) -> Result<(), String> {
         let instance = &mut self.processes[process].instance;
-        instance.work(usize::MAX, STEPS_MAX.min(200));
         instance.drain();
         for _ in 0..STEPS_MAX {
-            match self.commit(process, usize::MAX)? {
+            match self.commit(process, 0)? {
                 None => return Ok(()),
                 Some(Turn::Drained) => {
                     let mut one = self.processes.remove(process);
@@ -357,9 +366,8 @@ impl World {
                     }
                     return Ok(());
                 }
-                // No answer is due while nothing is left to be done.
-                Some(Turn::Busy | Turn::Pause(_) | Turn::Waiting) => {}
-                Some(Turn::Stop(reason)) => return Err(reason),
+                Some(Turn::Busy | Turn::Pause(_)) => {}
+                Some(turn) => return Err(format!("an instance that drains is {turn:?}")),
             }
         }
         Err("an instance does not drain".to_owned())
