@@ -14,6 +14,8 @@ pub mod live;
 pub mod recompute;
 pub mod records;
 pub mod recovery;
+#[cfg(test)]
+mod simulation;
 pub mod source;
 pub mod starting;
 

@@ -5,14 +5,16 @@
 //!   output topics   ─▶ messages by their header `epoch`, in order    ─▶ found    messages and checksums
 //!                                                                       each expected one found, and nothing else
 //! ```
+//! The pipeline may run meanwhile. A commit shows on one partition before it shows on another, and what lies behind an open transaction
+//! cannot be read, so what is not there yet is no problem where an open transaction may hide it: it is named and counted apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use connectors::log::{Header, Log};
+use connectors::log::{Header, Log, PartitionBounds, TopicPartition};
 
 use super::binding::{Binding, ChainPosition, MessageSum};
 use super::starting::{StartError, read_bindings, read_to_end};
-use crate::messages::OUTPUT_TOPICS;
+use crate::messages::{EPOCHS, OUTPUT_TOPICS};
 
 /// Problems that are told one by one; of more only the number.
 const PROBLEMS_TOLD_MAX: usize = 20;
@@ -36,6 +38,8 @@ pub struct AuditReport {
     pub problems_total: u64,
     /// Partitions that a transaction of some producer holds open.
     pub open_transactions: Vec<String>,
+    /// Epochs of single partitions that could not be judged, because an open transaction hides their messages or their record.
+    pub hidden: u64,
 }
 
 impl AuditReport {
@@ -53,7 +57,12 @@ impl AuditReport {
 /// If the log cannot be read. What is wrong with what it holds stands in the report.
 pub fn audit(log: &dyn Log) -> Result<(AuditReport, Vec<Binding>), StartError> {
     let mut report = AuditReport::default();
-    let bindings = read_bindings(log, 0)?;
+    let (mut bindings, mut next_offset) = (Vec::new(), 0);
+    read_to_end(log, EPOCHS, 0, 0, |offset, record| {
+        bindings.push(Binding::from_bytes(offset, record.body.payload.unwrap_or_default())?);
+        next_offset = offset + 1;
+        Ok(())
+    })?;
     let mut expected: BTreeMap<(String, u32), BTreeMap<i64, (u64, String)>> = BTreeMap::new();
     for binding in &bindings {
         if let Err(error) = report.chain.follow(binding) {
@@ -75,6 +84,7 @@ pub fn audit(log: &dyn Log) -> Result<(AuditReport, Vec<Binding>), StartError> {
     incarnations.dedup();
     report.incarnations = incarnations.len() as u64;
     let mut admin = log.admin()?;
+    let mut unknown = Vec::new();
     for topic in OUTPUT_TOPICS {
         let Some(found) = admin.describe_topic(topic)? else {
             report.problem(format!("the output topic {topic} does not exist"));
@@ -86,9 +96,11 @@ pub fn audit(log: &dyn Log) -> Result<(AuditReport, Vec<Binding>), StartError> {
                 report.open_transactions.push(format!("{topic}/{partition} from offset {}", bounds.stable_end));
             }
             let expected = expected.remove(&(topic.to_owned(), partition)).unwrap_or_default();
-            audit_partition(log, topic, partition, &expected, &mut report)?;
+            let is_open = bounds.has_open_transaction();
+            unknown.append(&mut audit_partition(log, topic, partition, &expected, is_open, &mut report)?);
         }
     }
+    audit_unknown(log, next_offset, unknown, &mut report)?;
     for ((topic, partition), epochs) in expected {
         report
             .problem(format!("{topic}/{partition} should hold messages of {} epochs and does not exist", epochs.len()));
@@ -96,13 +108,56 @@ pub fn audit(log: &dyn Log) -> Result<(AuditReport, Vec<Binding>), StartError> {
     Ok((report, bindings))
 }
 
+/// Messages of an epoch that no record was known to when they were found.
+struct Unknown {
+    place: TopicPartition,
+    epoch: i64,
+    count: u64,
+}
+
+/// Looks for the records of epochs that were committed while the outputs were read.
+fn audit_unknown(
+    log: &dyn Log,
+    next_offset: u64,
+    unknown: Vec<Unknown>,
+    report: &mut AuditReport,
+) -> Result<(), StartError> {
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    // Asked before the records are read: what is settled by now will be among them.
+    let found = log.admin()?.describe_topic(EPOCHS)?;
+    let stalled =
+        found.and_then(|found| found.partitions.first().copied()).filter(PartitionBounds::has_open_transaction);
+    if let Some(bounds) = stalled {
+        report.open_transactions.push(format!("{EPOCHS}/0 from offset {}", bounds.stable_end));
+    }
+    let newer: BTreeSet<i64> = read_bindings(log, next_offset)?.iter().map(|binding| binding.epoch).collect();
+    let last = newer.last().copied().or(report.chain.epoch);
+    for Unknown { place, epoch, count } in unknown {
+        if newer.contains(&epoch) {
+            continue;
+        }
+        if stalled.is_some() && last.is_none_or(|last| epoch > last) {
+            report.hidden += 1;
+            continue;
+        }
+        report.problem(format!(
+            "{place} holds {count} messages of epoch {epoch}, which no record of topic `epochs` knows"
+        ));
+    }
+    Ok(())
+}
+
+/// Holds a partition against what is expected of it. Messages of other epochs are given back.
 fn audit_partition(
     log: &dyn Log,
     topic: &str,
     partition: u32,
     expected: &BTreeMap<i64, (u64, String)>,
+    is_open: bool,
     report: &mut AuditReport,
-) -> Result<(), StartError> {
+) -> Result<Vec<Unknown>, StartError> {
     let mut found: BTreeMap<i64, MessageSum> = BTreeMap::new();
     let mut last = i64::MIN;
     let mut problems = Vec::new();
@@ -129,6 +184,7 @@ fn audit_partition(
     }
     for (epoch, (count, checksum)) in expected {
         match found.remove(epoch) {
+            None if is_open && *epoch > last => report.hidden += 1,
             None => report.problem(format!(
                 "epoch {epoch} should have {count} messages in {topic}/{partition} and has none: they are lost, or expired"
             )),
@@ -142,11 +198,6 @@ fn audit_partition(
             Some(_) => {}
         }
     }
-    for (epoch, sum) in found {
-        report.problem(format!(
-            "{topic}/{partition} holds {} messages of epoch {epoch}, which no record of topic `epochs` knows",
-            sum.count()
-        ));
-    }
-    Ok(())
+    let place = TopicPartition::new(topic, partition);
+    Ok(found.into_iter().map(|(epoch, sum)| Unknown { place: place.clone(), epoch, count: sum.count() }).collect())
 }

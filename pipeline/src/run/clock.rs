@@ -46,6 +46,8 @@ pub struct Clock {
     tick_ms: i64,
     started: Reading,
     last_epoch: Option<i64>,
+    /// Monotonic time of the last close, or of the start.
+    closed_ms: i64,
     backwards: u64,
     last_wall_ms: i64,
 }
@@ -59,7 +61,14 @@ impl Clock {
         if let Some(ahead_ms) = last_epoch.map(|last| last - now.wall_ms).filter(|ahead| *ahead > CLOCK_AHEAD_MS_MAX) {
             return Err(ClockError::Behind { ahead_ms });
         }
-        Ok(Clock { tick_ms: tick_ms.max(1), started: now, last_epoch, backwards: 0, last_wall_ms: now.wall_ms })
+        Ok(Clock {
+            tick_ms: tick_ms.max(1),
+            started: now,
+            last_epoch,
+            closed_ms: now.monotonic_ms,
+            backwards: 0,
+            last_wall_ms: now.wall_ms,
+        })
     }
 
     /// The epoch that would be closed now.
@@ -79,9 +88,10 @@ impl Clock {
         Ok(after_last.map_or(wall, |after_last| after_last.max(wall)))
     }
 
-    /// Says that an epoch was closed.
-    pub fn closed(&mut self, epoch: i64) {
+    /// Says that an epoch was closed now.
+    pub fn closed(&mut self, epoch: i64, now: Reading) {
         self.last_epoch = Some(epoch);
+        self.closed_ms = now.monotonic_ms;
     }
 
     /// The last epoch that was closed.
@@ -89,9 +99,14 @@ impl Clock {
         self.last_epoch
     }
 
-    /// When the wall clock reaches the next epoch: from then on one may be closed without running ahead of it, in UTC milliseconds.
-    pub fn due_ms(&self) -> i64 {
-        self.last_epoch.map_or(i64::MIN, |last| (last.div_euclid(self.tick_ms) + 1) * self.tick_ms)
+    /// How long the next epoch may not be closed yet, in milliseconds: until the wall clock reaches it, or a tick has passed since the
+    /// last one. So a wall clock that was set back holds nothing up.
+    pub fn wait_ms(&self, now: Reading) -> i64 {
+        let until_due = |last: i64| {
+            let due_ms = (last.div_euclid(self.tick_ms) + 1) * self.tick_ms;
+            (due_ms - now.wall_ms).min(self.closed_ms + self.tick_ms - now.monotonic_ms).max(0)
+        };
+        self.last_epoch.map_or(0, until_due)
     }
 
     /// How often the wall clock was seen to go back.
@@ -118,7 +133,7 @@ mod tests {
             let epoch = clock.next_epoch(at(wall, monotonic)).unwrap();
             assert_eq!(epoch % 50, 0);
             assert!(last.is_none_or(|last| epoch > last), "{last:?} {epoch}");
-            clock.closed(epoch);
+            clock.closed(epoch, at(wall, monotonic));
             last = Some(epoch);
         }
         assert_eq!(last, Some(1_000_900));
@@ -134,6 +149,17 @@ mod tests {
     }
 
     #[test]
+    fn a_wall_clock_that_was_set_back_holds_nothing_up() {
+        let mut clock = Clock::start(50, None, at(1_000_000, 0)).unwrap();
+        clock.closed(1_000_000, at(1_000_000, 0));
+        assert_eq!(clock.wait_ms(at(400_000, 20)), 30, "ten minutes behind, and still a tick");
+        assert_eq!(clock.wait_ms(at(400_030, 50)), 0);
+        assert_eq!(clock.next_epoch(at(400_030, 50)), Ok(1_000_050));
+        let restarted = Clock::start(50, Some(1_000_050), at(400_030, 7)).unwrap();
+        assert_eq!((restarted.wait_ms(at(400_030, 7)), restarted.wait_ms(at(400_080, 57))), (50, 0));
+    }
+
+    #[test]
     fn an_epoch_from_a_wrong_clock_is_named_at_the_start() {
         assert!(Clock::start(50, Some(CLOCK_AHEAD_MS_MAX), at(0, 0)).is_ok());
         assert!(matches!(Clock::start(50, Some(CLOCK_AHEAD_MS_MAX + 1), at(0, 0)), Err(ClockError::Behind { .. })));
@@ -143,6 +169,6 @@ mod tests {
     fn another_tick_after_a_restart_keeps_the_order() {
         let mut clock = Clock::start(1_000, Some(1_050), at(1_060, 0)).unwrap();
         assert_eq!(clock.next_epoch(at(1_060, 0)), Ok(2_000));
-        assert_eq!(clock.due_ms(), 2_000);
+        assert_eq!(clock.wait_ms(at(1_060, 0)), 940);
     }
 }

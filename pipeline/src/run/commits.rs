@@ -68,6 +68,8 @@ pub struct Commits {
     held: VecDeque<Held>,
     group: CommitGroup,
     actions: VecDeque<Action>,
+    /// Whether the end is still to be told to the machine.
+    ends: bool,
 }
 
 /// What a step of the commits came to.
@@ -103,6 +105,7 @@ impl Commits {
             held: VecDeque::new(),
             group: CommitGroup::new(),
             actions: VecDeque::new(),
+            ends: false,
         }
     }
 
@@ -118,13 +121,17 @@ impl Commits {
 
     /// No more epochs will come.
     pub fn drain(&mut self) {
-        self.actions.extend(self.machine.handle(Input::Drain));
+        // What was collected and not looked at yet comes first, or the machine would find itself drained without it.
+        self.ends = true;
     }
 
     /// Does the next thing. After [`Turn::Pause`] the next call is taken for the pause's end.
     pub fn step(&mut self, publisher: &mut dyn Publisher) -> Turn {
         if let Err(reason) = self.pair(publisher) {
             return Turn::Stop(reason);
+        }
+        if std::mem::take(&mut self.ends) {
+            self.actions.extend(self.machine.handle(Input::Drain));
         }
         let Some(action) = self.actions.pop_front() else { return Turn::Waiting };
         match action {
@@ -263,4 +270,51 @@ fn sums(messages: &[(u32, Message)]) -> Vec<OutputSum> {
         checksum: sum.checksum(),
     };
     sums.into_iter().map(sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes whatever it is given.
+    struct Willing;
+
+    impl LogCommitter for Willing {
+        fn open(&mut self) -> Result<(), connectors::log::LogError> {
+            Ok(())
+        }
+
+        fn commit(&mut self, _group: &CommitGroup) -> CommitOutcome {
+            CommitOutcome::Committed
+        }
+
+        fn is_open(&self) -> bool {
+            true
+        }
+    }
+
+    struct Counted(Vec<i64>);
+
+    impl Publisher for Counted {
+        fn publish(&mut self, published: Published) {
+            self.0.push(published.binding.epoch);
+        }
+    }
+
+    #[test]
+    fn what_was_collected_just_before_the_end_is_committed() {
+        let settings = CommitSettings { group_bytes_max: 1_000, group_messages_max: 10 };
+        let identity =
+            RunIdentity { pipeline: "p".into(), incarnation: 1, settings: String::new(), logic: String::new() };
+        let mut commits = Commits::new(Box::new(Willing), settings, identity, BTreeMap::new());
+        let mut published = Counted(Vec::new());
+        let (inputs, idle) = (Vec::new(), Vec::new());
+        commits.closed(Close { epoch: 50, previous: None, inputs, idle, records: 0, bytes: 0, recorded: None });
+        commits.collected(EpochOutput { epoch: 50, ..EpochOutput::default() });
+        // No step lies between: both messages lay in the commit thread's inbox.
+        commits.drain();
+        let turns: Vec<Turn> = (0..3).map(|_| commits.step(&mut published)).collect();
+        assert_eq!(turns, [Turn::Busy, Turn::Busy, Turn::Drained]);
+        assert_eq!(published.0, [50]);
+    }
 }

@@ -250,7 +250,8 @@ impl Feeder {
             partition: chunk.partition,
             next: last.offset + 1,
             records: chunk.records.len() as u64,
-            bytes: chunk.raw.0.len() as u64,
+            // A record without a payload takes room too.
+            bytes: (chunk.raw.0.len() + chunk.records.len() * size_of::<ChunkRecord>()) as u64,
             event_time_ms: event_time_of(&chunk.raw.0[start as usize..(start + length) as usize]),
         };
         self.source.polled(&polled, now);

@@ -381,7 +381,7 @@ fn wait_for(thread: JoinHandle<()>) -> Result<(), RunError> {
 }
 
 /// Takes on partitions that topics have now and had not before: from their beginning.
-fn add_new_partitions(log: &dyn Log, feeder: &mut Feeder, now: Reading) -> Result<(), LogError> {
+pub(super) fn add_new_partitions(log: &dyn Log, feeder: &mut Feeder, now: Reading) -> Result<(), LogError> {
     let topics = describe_inputs(log)?;
     let found = topics.iter().flat_map(|topic| &topic.partitions);
     let new = found.filter(|found| !feeder.partitions().contains(&found.partition));

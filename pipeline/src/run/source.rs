@@ -7,7 +7,8 @@
 //! ```
 //! A range once closed is never changed. Memory is bounded: what was polled and has not been released stays below the window, plus
 //! one poll. While recorded epochs are replayed, a partition that is read ahead of them waits at half the window's share for it, and
-//! one that they still need never waits, so the replay cannot stand still.
+//! one that they still need waits for nothing but epochs on their way, so the replay cannot stand still. Then the next epoch itself
+//! (once it fitted the window and a poll), what was read ahead (half a window) and a poll for each partition is the bound.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -196,9 +197,10 @@ impl Source {
         let share = self.settings.window_bytes_max / 2 / (self.partitions.len() as u64).max(1);
         let needed =
             next.inputs.iter().any(|range| range.input_partition() == Some(partition) && state.polled < range.next);
-        // What is on its way holds everything back, but only until it is through.
-        let room = self.closed_bytes < self.settings.window_bytes_max;
-        room && (needed || state.pending_bytes < share)
+        // What is on its way holds everything back, but only until it is through: then what the next epoch needs is read, however
+        // much was read ahead of it.
+        let room = self.pending_bytes + self.closed_bytes < self.settings.window_bytes_max;
+        if needed { room || self.closed_bytes == 0 } else { room && state.pending_bytes < share }
     }
 
     /// The next epoch that can be closed now, if any.
@@ -215,14 +217,14 @@ impl Source {
                 return Ok(None);
             }
             let Some(binding) = self.recorded.pop_front() else { return Ok(None) };
-            self.clock.closed(binding.epoch);
+            self.clock.closed(binding.epoch, now);
             return Ok(Some(self.bind(binding.epoch, binding.inputs.clone(), binding.idle.clone(), Some(binding))));
         }
-        if !self.binds_new || self.pending_records == 0 || now.wall_ms < self.clock.due_ms() {
+        if !self.binds_new || self.pending_records == 0 || self.clock.wait_ms(now) > 0 {
             return Ok(None);
         }
         let epoch = self.clock.next_epoch(now)?;
-        self.clock.closed(epoch);
+        self.clock.closed(epoch, now);
         let moved = self.partitions.iter().filter(|(_, state)| !state.pending.is_empty());
         let inputs = moved
             .map(|(partition, state)| InputRange {
@@ -264,7 +266,7 @@ impl Source {
 
     /// How long nothing can be closed, as far as the clock goes, in milliseconds; none if nothing is pending.
     pub fn wait_ms(&self, now: Reading) -> Option<i64> {
-        (self.is_replaying() || self.pending_records > 0).then(|| (self.clock.due_ms() - now.wall_ms).max(0))
+        (self.is_replaying() || self.pending_records > 0).then(|| self.clock.wait_ms(now))
     }
 
     /// Epochs that are closed and not released.
@@ -401,6 +403,23 @@ mod tests {
         assert_eq!((close.epoch, close.previous, close.records), (500, Some(50), 2));
         let live = source.close(at(600)).unwrap().unwrap();
         assert_eq!((live.epoch, live.previous, live.records, live.recorded), (600, Some(500), 2, None));
+    }
+
+    #[test]
+    fn a_replay_reads_no_more_than_the_window_while_epochs_are_on_their_way() {
+        let mut source = source(vec![
+            binding(50, None, &[("leads", 0, 6)]),
+            binding(100, Some(50), &[("leads", 6, 11), ("deals", 0, 9)]),
+        ]);
+        source.polled(&polled(LEADS, 0, 6), at(200));
+        source.close(at(200)).unwrap().unwrap();
+        source.polled(&polled(LEADS, 6, 11), at(200));
+        assert!(!source.wants(DEALS), "the window is full, and the epoch before is not through");
+        source.released(50);
+        assert!(source.wants(DEALS));
+        source.polled(&polled(DEALS, 0, 8), at(200));
+        assert!(source.wants(DEALS), "nothing is on its way: without the last record nothing ever moves");
+        assert!(!source.wants(LEADS));
     }
 
     #[test]

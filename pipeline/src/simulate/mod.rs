@@ -29,7 +29,7 @@ mod hour;
 mod journey;
 mod lot;
 mod pace;
-mod random;
+pub(crate) mod random;
 mod rhythm;
 mod segment;
 mod team;

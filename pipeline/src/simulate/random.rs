@@ -7,7 +7,7 @@
 //! are short series over IEEE 754 additions and multiplications, which round alike on every machine; the operating system's do not.
 
 /// The finaliser of `SplitMix64`: a bijection of 64-bit words, so distinct words stay distinct.
-pub(super) const fn mix(word: u64) -> u64 {
+pub(crate) const fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
@@ -17,13 +17,13 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A stream of chance.
 #[derive(Clone, Debug)]
-pub(super) struct Random {
+pub(crate) struct Random {
     state: [u64; 4],
 }
 
 impl Random {
     /// The stream of that number under a seed. Streams of one seed are independent of each other.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut word = mix(seed.wrapping_add(GOLDEN)) ^ mix(stream.wrapping_mul(GOLDEN).wrapping_add(1));
         let mut next = || {
             word = word.wrapping_add(GOLDEN);
@@ -34,7 +34,7 @@ impl Random {
 
     /// The next 64 bits (xoshiro256**).
     #[inline]
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         let result = self.state[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let shifted = self.state[1] << 17;
         self.state[2] ^= self.state[0];
@@ -48,42 +48,42 @@ impl Random {
 
     /// A whole number from 0 to `end` − 1; 0 if `end` is 0. The bias is below `end` / 2^64.
     #[inline]
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
     /// A whole number from `first` to `last`, both possible.
     #[inline]
-    pub(super) fn between(&mut self, first: i64, last: i64) -> i64 {
+    pub(crate) fn between(&mut self, first: i64, last: i64) -> i64 {
         first + self.below((last - first + 1).max(1) as u64) as i64
     }
 
     /// A double in [0, 1).
     #[inline]
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
     }
 
     /// A double in [`low`, `high`).
     #[inline]
-    pub(super) fn range(&mut self, low: f64, high: f64) -> f64 {
+    pub(crate) fn range(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
     /// True with that probability.
     #[inline]
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 
     /// One of the items, all alike. The slice must not be empty.
     #[inline]
-    pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len() as u64) as usize]
     }
 
     /// The index of one of the weights, each with its share of their sum.
-    pub(super) fn weighted(&mut self, weights: &[f64]) -> usize {
+    pub(crate) fn weighted(&mut self, weights: &[f64]) -> usize {
         let mut left = self.unit() * weights.iter().sum::<f64>();
         for (index, weight) in weights.iter().enumerate() {
             left -= weight;
@@ -96,7 +96,7 @@ impl Random {
 
     /// A standard normal double (Marsaglia's polar method).
     #[inline]
-    pub(super) fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         loop {
             let (x, y) = (self.range(-1.0, 1.0), self.range(-1.0, 1.0));
             let square = x * x + y * y;
@@ -108,24 +108,24 @@ impl Random {
 
     /// A normal double with that mean and deviation, kept inside [`low`, `high`].
     #[inline]
-    pub(super) fn normal_within(&mut self, mean: f64, deviation: f64, low: f64, high: f64) -> f64 {
+    pub(crate) fn normal_within(&mut self, mean: f64, deviation: f64, low: f64, high: f64) -> f64 {
         (mean + deviation * self.normal()).clamp(low, high)
     }
 
     /// A log-normal double with that median and deviation of its logarithm.
     #[inline]
-    pub(super) fn log_normal(&mut self, median: f64, deviation: f64) -> f64 {
+    pub(crate) fn log_normal(&mut self, median: f64, deviation: f64) -> f64 {
         median * exp(deviation * self.normal())
     }
 
     /// An exponential double with that mean.
     #[inline]
-    pub(super) fn exponential(&mut self, mean: f64) -> f64 {
+    pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
         -mean * ln(1.0 - self.unit())
     }
 
     /// A Poisson count with that mean.
-    pub(super) fn poisson(&mut self, mut mean: f64) -> u32 {
+    pub(crate) fn poisson(&mut self, mut mean: f64) -> u32 {
         const STEP: f64 = 16.0;
         let mut count = 0;
         // A sum of Poisson counts is one; small means keep the product of uniforms away from underflow.
@@ -150,7 +150,7 @@ impl Random {
 
 /// e to the power of `x`, to about 1e-14, for |x| ≤ 700.
 #[inline]
-pub(super) fn exp(x: f64) -> f64 {
+pub(crate) fn exp(x: f64) -> f64 {
     let x = x.clamp(-700.0, 700.0);
     let halvings = (x * std::f64::consts::LOG2_E).round();
     let rest = x - halvings * std::f64::consts::LN_2;
@@ -163,7 +163,7 @@ pub(super) fn exp(x: f64) -> f64 {
 
 /// The natural logarithm of a normal positive `x`, to about 1e-14.
 #[inline]
-pub(super) fn ln(x: f64) -> f64 {
+pub(crate) fn ln(x: f64) -> f64 {
     let bits = x.to_bits();
     let mut exponent = ((bits >> 52) & 0x7ff) as i64 - 1023;
     let mut mantissa = f64::from_bits((bits & 0x000f_ffff_ffff_ffff) | (1023 << 52));
