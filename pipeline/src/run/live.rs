@@ -122,8 +122,8 @@ pub struct Control {
     pub stop: Arc<AtomicBool>,
     /// Set once recorded epochs are through and new ones are bound.
     pub ready: Arc<AtomicBool>,
-    /// Records of the epochs that were published, those fed again after a restart among them.
-    pub records_published: Arc<AtomicU64>,
+    /// Records that are through: those before the offsets where this run began to read, and those of the epochs published since.
+    pub records_through: Arc<AtomicU64>,
 }
 
 /// Reads both clocks of this machine.
@@ -252,6 +252,8 @@ pub fn run(
         "taken over: recorded epochs are fed again, then new ones are bound"
     );
     let replayed = plan.recorded.len();
+    // What a checkpoint stands for is not fed again.
+    control.records_through.store(plan.starts.iter().map(|start| start.offset).sum(), Ordering::Release);
     let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now())?;
     let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded);
     let workers = settings.engine.workers.max(1);
@@ -289,7 +291,7 @@ pub fn run(
         settled: Settled {
             publisher: Box::new(publisher),
             released: Arc::clone(&released),
-            records: Arc::clone(&control.records_published),
+            records: Arc::clone(&control.records_through),
         },
         failed: Arc::clone(&failed),
         stop: Arc::clone(&control.stop),
