@@ -116,6 +116,13 @@ fn assert_letters(log: &dyn Log, epochs: &[Value]) {
     assert_eq!(found, said, "dead letters by partition and epoch: found, and as recorded");
 }
 
+/// Records that the input topics hold: nobody writes them in transactions, so offsets are consecutive.
+pub(crate) fn input_records(log: &dyn Log) -> u64 {
+    let mut admin = log.admin().unwrap();
+    let found = INPUTS.map(|topic| admin.describe_topic(topic).unwrap().unwrap());
+    found.iter().flat_map(|topic| &topic.partitions).map(|bounds| bounds.end - bounds.earliest).sum()
+}
+
 fn partitions(log: &dyn Log, topic: &str) -> std::ops::Range<u32> {
     let found = log.admin().unwrap().describe_topic(topic).unwrap();
     0..found.unwrap_or_else(|| panic!("{topic} is missing")).partitions.len() as u32

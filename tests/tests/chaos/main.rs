@@ -12,10 +12,10 @@
 
 mod bindings;
 mod embedded;
-//mod kafka;
-//mod kafka_broker_gone;
-//mod kafka_faults;
-//mod kafka_kills;
+mod kafka;
+mod kafka_broker_gone;
+mod kafka_faults;
+mod kafka_kills;
 mod moment;
 mod place;
 mod produced;

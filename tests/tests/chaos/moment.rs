@@ -11,6 +11,8 @@ use crate::running::Running;
 
 /// How long a place in its life may be away. Beyond, the process is killed where it is.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The same for writing, which ends once everything is produced.
+const WRITING_PATIENCE: Duration = Duration::from_millis(1_200);
 
 /// What a process has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +71,7 @@ impl Moment {
             Moment::Written(times) => {
                 process.wait_until(PATIENCE, |process| stage(process, &data_dir) == Stage::Running);
                 let (mut size, mut grown) = (journal_bytes(&data_dir), 0);
-                process.wait_until(PATIENCE, |_| {
+                process.wait_until(WRITING_PATIENCE, |_| {
                     let now = journal_bytes(&data_dir);
                     grown += usize::from(std::mem::replace(&mut size, now) < now);
                     grown >= times
@@ -77,7 +79,7 @@ impl Moment {
             }
             Moment::Shown(times) => {
                 let before = entries(&manifests);
-                process.wait_until(PATIENCE, |_| entries(&manifests) >= before + times);
+                process.wait_until(WRITING_PATIENCE, |_| entries(&manifests) >= before + times);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Where a pipeline of a test lives: its folder, its log, its settings.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -21,24 +21,22 @@ pub(crate) struct Place {
 impl Place {
     /// A pipeline on a log of its own folder. Epochs and history come often, so that a kill seldom misses both.
     pub(crate) fn embedded() -> Self {
-        let mut place = Place { folder: tempfile::tempdir().unwrap(), variables: Vec::new() };
-        let data_dir = place.data_dir().to_str().unwrap().to_owned();
-        std::fs::create_dir(place.scratch()).unwrap();
-        let scratch = place.scratch().to_str().unwrap().to_owned();
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let memory = format!("{MEMORY_DAYS}d");
-        for (name, value) in [
-            ("TMPDIR", scratch.as_str()),
-            ("RUST_LOG", "info,fjall=warn,lsm_tree=warn"),
-            ("DEALERFLOW_SOURCE__KIND", "embedded"),
-            ("DEALERFLOW_DATA_DIR", &data_dir),
-            ("DEALERFLOW_PIPELINE__TICK", "5ms"),
-            ("DEALERFLOW_PIPELINE__RETENTION", &memory),
-            ("DEALERFLOW_PIPELINE__DEDUP_HORIZON", &memory),
-            ("DEALERFLOW_PARQUET__INTERVAL", "50ms"),
-        ] {
-            place = place.with(name, value);
-        }
-        place
+        let variables = [
+            ("TMPDIR", path("scratch")),
+            ("RUST_LOG", "info,fjall=warn,lsm_tree=warn".to_owned()),
+            ("DEALERFLOW_SOURCE__KIND", "embedded".to_owned()),
+            ("DEALERFLOW_DATA_DIR", path("data")),
+            ("DEALERFLOW_PIPELINE__TICK", "5ms".to_owned()),
+            ("DEALERFLOW_PIPELINE__RETENTION", memory.clone()),
+            ("DEALERFLOW_PIPELINE__DEDUP_HORIZON", memory),
+            ("DEALERFLOW_PARQUET__INTERVAL", "50ms".to_owned()),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
+        std::fs::create_dir(folder.path().join("scratch")).unwrap();
+        Place { folder, variables }
     }
 
     /// A pipeline on a cluster, whose topics and name begin with `prefix`.
@@ -109,9 +107,4 @@ impl Place {
         assert_eq!(told.lines().filter(|line| line.starts_with("ok  ")).count(), 2, "{told}");
         assert!(!told.contains("PROBLEM") && !told.contains("OPEN"), "{told}");
     }
-}
-
-/// Whether a file of a place exists and is not empty.
-pub(crate) fn holds_something(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.len() > 0)
 }
