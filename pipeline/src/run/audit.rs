@@ -6,7 +6,8 @@
 //!                                                                       each expected one found, and nothing else
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use connectors::log::{Header, Log};
 
@@ -16,6 +17,10 @@ use crate::messages::OUTPUT_TOPICS;
 
 /// Problems that are told one by one; of more only the number.
 const PROBLEMS_TOLD_MAX: usize = 20;
+/// How often topic `epochs` is read again for epochs that were committed while outputs were read.
+const LATER_READS_MAX: usize = 10;
+/// Pause between these.
+const LATER_READ_PAUSE: Duration = Duration::from_millis(100);
 
 /// What an audit found.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +60,7 @@ pub fn audit(log: &dyn Log) -> Result<(AuditReport, Vec<Binding>), StartError> {
     let mut report = AuditReport::default();
     let bindings = read_bindings(log, 0)?;
     let mut expected: BTreeMap<(String, u32), BTreeMap<i64, (u64, String)>> = BTreeMap::new();
+    let mut unknown = Vec::new();
     for binding in &bindings {
         if let Err(error) = report.chain.follow(binding) {
             report.problem(error.to_string());
@@ -86,9 +92,10 @@ pub fn audit(log: &dyn Log) -> Result<(AuditReport, Vec<Binding>), StartError> {
                 report.open_transactions.push(format!("{topic}/{partition} from offset {}", bounds.stable_end));
             }
             let expected = expected.remove(&(topic.to_owned(), partition)).unwrap_or_default();
-            audit_partition(log, topic, partition, &expected, &mut report)?;
+            audit_partition(log, topic, partition, &expected, &mut unknown, &mut report)?;
         }
     }
+    explain_unknown(log, bindings.last(), unknown, &mut report)?;
     for ((topic, partition), epochs) in expected {
         report
             .problem(format!("{topic}/{partition} should hold messages of {} epochs and does not exist", epochs.len()));
@@ -101,6 +108,7 @@ fn audit_partition(
     topic: &str,
     partition: u32,
     expected: &BTreeMap<i64, (u64, String)>,
+    unknown: &mut Vec<UnknownEpoch>,
     report: &mut AuditReport,
 ) -> Result<(), StartError> {
     let mut found: BTreeMap<i64, MessageSum> = BTreeMap::new();
@@ -140,11 +148,42 @@ fn audit_partition(
             Some(_) => {}
         }
     }
-    for (epoch, sum) in found {
-        report.problem(format!(
+    unknown.extend(found.into_iter().map(|(epoch, sum)| UnknownEpoch {
+        epoch,
+        sentence: format!(
             "{topic}/{partition} holds {} messages of epoch {epoch}, which no record of topic `epochs` knows",
             sum.count()
-        ));
-    }
+        ),
+    }));
     Ok(())
 }
+
+/// Messages of an epoch that topic `epochs` did not hold when it was read.
+struct UnknownEpoch {
+    epoch: i64,
+    sentence: String,
+}
+
+/// A pipeline may commit while it is audited: messages of epochs that were recorded since are no problem.
+fn explain_unknown(
+    log: &dyn Log,
+    last: Option<&Binding>,
+    mut unknown: Vec<UnknownEpoch>,
+    report: &mut AuditReport,
+) -> Result<(), StartError> {
+    let is_later = |found: &UnknownEpoch| last.is_none_or(|last| found.epoch > last.epoch);
+    for _ in 0..LATER_READS_MAX {
+        if !unknown.iter().any(is_later) {
+            break;
+        }
+        let recorded: BTreeSet<i64> = read_bindings(log, 0)?.iter().map(|binding| binding.epoch).collect();
+        unknown.retain(|found| !is_later(found) || !recorded.contains(&found.epoch));
+        if unknown.iter().any(is_later) {
+            // One commit becomes readable on its partitions one after another.
+            std::thread::sleep(LATER_READ_PAUSE);
+        }
+    }
+    unknown.into_iter().for_each(|found| report.problem(found.sentence));
+    Ok(())
+}
+

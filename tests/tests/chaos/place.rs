@@ -19,7 +19,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// A pipeline on a log of its own folder. Epochs and history come often, so that a kill seldom misses both.
+    /// A pipeline on a log of its own folder. Epochs, history and checkpoints come often, so that a kill seldom misses them.
     pub(crate) fn embedded() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -33,6 +33,7 @@ impl Place {
             ("DEALERFLOW_PIPELINE__RETENTION", memory.clone()),
             ("DEALERFLOW_PIPELINE__DEDUP_HORIZON", memory),
             ("DEALERFLOW_PARQUET__INTERVAL", "50ms".to_owned()),
+            ("DEALERFLOW_CHECKPOINT__INTERVAL", "120ms".to_owned()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
         std::fs::create_dir(folder.path().join("scratch")).unwrap();
