@@ -19,6 +19,7 @@ mod block;
 mod catalog;
 mod committer;
 mod config;
+mod files;
 mod idempotency;
 mod lock;
 mod reader;

@@ -55,6 +55,21 @@ fn everything_is_there_after_opening_anew() {
     assert_eq!(left.iter().map(|record| record.offset).collect::<Vec<_>>(), [3]);
 }
 
+/// A kill before the store is whole leaves its beginnings, which the library would not open.
+#[test]
+fn a_log_whose_making_was_cut_short_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let making = folder.path().join("store.making");
+    std::fs::create_dir_all(making.join("keyspaces")).unwrap();
+    std::fs::write(making.join("0.jnl"), b"").unwrap();
+    let log = EmbeddedLog::open(config(folder.path())).unwrap();
+    topic(&log, "made", 1);
+    assert!(!making.exists());
+    drop(log);
+    let log = EmbeddedLog::open(config(folder.path())).unwrap();
+    assert_eq!(log.admin().unwrap().list_topics().unwrap(), ["made"]);
+}
+
 #[test]
 fn a_second_process_is_told_who_holds_the_folder() {
     let folder = tempfile::tempdir().unwrap();

@@ -12,11 +12,12 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use fjall::{Database, Keyspace, PersistMode};
 
 use super::block::{BlockBuilder, base_of_key, block_head, block_key};
 use super::catalog::Catalog;
 use super::config::EmbeddedConfig;
+use super::files::StoreFiles;
 use super::idempotency::IdempotencyWindow;
 use super::lock::FolderLock;
 use crate::log::{Appended, AppendedRange, LogError, OutgoingRecords, PartitionBounds};
@@ -87,26 +88,9 @@ impl Store {
         let failed = |doing| move |source: fjall::Error| storage(&folder, doing, source);
         std::fs::create_dir_all(&config.folder).map_err(|source| storage(&config.folder, "created", source))?;
         let lock = FolderLock::take(&config.folder, &config.holder)?;
-        let open = || -> fjall::Result<_> {
-            let database = Database::builder(config.folder.join("store"))
-                .cache_size(config.cache_bytes_max)
-                .max_journaling_size(config.journal_bytes_max)
-                .worker_threads(2)
-                .open()?;
-            // Blocks lie in files of their own, which merging the index never rewrites.
-            let memtable_bytes = config.write_buffer_bytes_max;
-            let blocks = database.keyspace("blocks", || {
-                KeyspaceCreateOptions::default()
-                    .with_kv_separation(Some(KvSeparationOptions::default()))
-                    .max_memtable_size(memtable_bytes)
-            })?;
-            let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
-            let answers = database.keyspace("idempotency", KeyspaceCreateOptions::default)?;
-            let catalog = meta.get(CATALOG_KEY)?;
-            let window = IdempotencyWindow::recover(&answers)?;
-            Ok((database, blocks, meta, answers, catalog, window))
-        };
-        let (database, blocks, meta, answers, catalog, window) = open().map_err(failed.clone()("opened"))?;
+        let StoreFiles { database, blocks, meta, answers } = StoreFiles::open(&config)?;
+        let catalog = meta.get(CATALOG_KEY).map_err(failed.clone()("read"))?;
+        let window = IdempotencyWindow::recover(&answers).map_err(failed.clone()("read"))?;
         let damaged = |place: &str| LogError::Damaged { path: config.folder.clone(), place: place.to_owned() };
         let catalog: Catalog = match catalog {
             Some(bytes) => serde_json::from_slice(&bytes).map_err(|_| damaged("its catalog of topics"))?,
@@ -491,6 +475,6 @@ pub(super) enum WriteError<E> {
     During(LogError),
 }
 
-fn storage(folder: &std::path::Path, doing: &'static str, source: impl Into<crate::log::Cause>) -> LogError {
+pub(super) fn storage(folder: &std::path::Path, doing: &'static str, source: impl Into<crate::log::Cause>) -> LogError {
     LogError::Storage { path: folder.to_path_buf(), doing, source: source.into() }
 }

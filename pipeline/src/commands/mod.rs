@@ -39,10 +39,17 @@ impl CommandError {
 
 /// The configuration of a file over the defaults, with the environment over both.
 pub(crate) fn load_config(path: Option<&Path>) -> Result<Config, CommandError> {
+    load_config_with(path, &[])
+}
+
+/// The same, with a command's own variables over the environment: what follows from a setting follows from theirs.
+pub(crate) fn load_config_with(path: Option<&Path>, own: &[(&str, &str)]) -> Result<Config, CommandError> {
     let mut environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("DEALERFLOW_"))
         .collect();
     environment.sort();
+    // Of two variables for one key the later one holds.
+    environment.extend(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     Config::load(path, &environment).map_err(|error: ConfigError| CommandError::usage(error))
 }

@@ -19,7 +19,6 @@ use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
 
 use super::Stores;
-use super::binding::Binding;
 use super::checkpointer::{Checkpointer, Found, SnapshotRequest};
 use super::clock::{Clock, ClockError, Reading};
 use super::collect::EpochOutput;
@@ -123,8 +122,8 @@ pub struct Control {
     pub stop: Arc<AtomicBool>,
     /// Set once recorded epochs are through and new ones are bound.
     pub ready: Arc<AtomicBool>,
-    /// Records of the epochs that this run bound and published.
-    pub records_published: Arc<AtomicU64>,
+    /// Records that are through: those before the offsets where this run began to read, and those of the epochs published since.
+    pub records_through: Arc<AtomicU64>,
 }
 
 /// Reads both clocks of this machine.
@@ -153,17 +152,14 @@ struct Settled {
     publisher: Box<dyn Publisher + Send>,
     released: Arc<AtomicI64>,
     records: Arc<AtomicU64>,
-    incarnation: u64,
 }
 
 impl Publisher for Settled {
     fn publish(&mut self, published: Published) {
-        let Binding { epoch, incarnation, records, .. } = published.binding;
+        let (epoch, records) = (published.binding.epoch, published.binding.records);
         self.publisher.publish(published);
         self.released.store(epoch, Ordering::Release);
-        if incarnation == self.incarnation {
-            self.records.fetch_add(records, Ordering::AcqRel);
-        }
+        self.records.fetch_add(records, Ordering::AcqRel);
     }
 }
 
@@ -256,6 +252,8 @@ pub fn run(
         "taken over: recorded epochs are fed again, then new ones are bound"
     );
     let replayed = plan.recorded.len();
+    // What a checkpoint stands for is not fed again.
+    control.records_through.store(plan.starts.iter().map(|start| start.offset).sum(), Ordering::Release);
     let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now())?;
     let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded);
     let workers = settings.engine.workers.max(1);
@@ -293,8 +291,7 @@ pub fn run(
         settled: Settled {
             publisher: Box::new(publisher),
             released: Arc::clone(&released),
-            records: Arc::clone(&control.records_published),
-            incarnation: plan.incarnation,
+            records: Arc::clone(&control.records_through),
         },
         failed: Arc::clone(&failed),
         stop: Arc::clone(&control.stop),

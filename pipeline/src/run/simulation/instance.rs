@@ -30,7 +30,7 @@ use super::super::recovery::Plan;
 use super::super::source::{Close, Source, SourceSettings};
 use super::super::starting::{Started, output_partitions, start};
 use super::log::SimulatedLog;
-use crate::graph;
+use crate::graph::{self, Machines};
 use crate::simulate::random::Random;
 
 /// The name under which instances of the pipeline exclude each other.
@@ -120,7 +120,7 @@ pub(super) struct Instance {
 impl Instance {
     /// Starts as a process does: recovery first.
     pub(super) fn start(log: &SimulatedLog, settings: InstanceSettings, now: Reading) -> Result<Self, RunError> {
-        let Started { plan, committer, output_partitions } = start(log, NAME, "simulated")?;
+        let Started { plan, committer, output_partitions } = start(log, NAME, "simulated", &mut || Ok(None))?;
         let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now)?;
         let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded.clone());
         let commits = Commits::new(committer, settings.commit, identity(plan.incarnation), output_partitions);
@@ -160,11 +160,15 @@ impl Instance {
             dedup_keys_max: 1_000_000,
             retention_ms: 400 * 86_400_000,
             rows: true,
+            snapshots: false,
+            restored_rows: false,
         };
         let statistics = Rc::new(RefCell::new(Statistics::default()));
+        let machines =
+            Machines::new(entities, 0, None, &statistics).map_err(|error| RunError::Engine(error.to_string()))?;
         let (_, activator) = worker.dataflow(|scope| {
             let emit = move |output| collected.borrow_mut().push_back(ToCommit::Collected(Box::new(output)));
-            graph::run(scope, Rc::clone(&queue), MAX_FUTURE_MS, entities, emit, &statistics)
+            graph::run(scope, Rc::clone(&queue), MAX_FUTURE_MS, machines, entities, emit, &statistics)
         });
         Ok(Instance {
             incarnation: plan.incarnation,
