@@ -1,5 +1,6 @@
 //! The log that a configuration names.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use connectors::embedded::{EmbeddedConfig, EmbeddedLog};
@@ -28,12 +29,17 @@ pub fn open_log(config: &Config) -> Result<Arc<dyn Log>, LogError> {
             Ok(Arc::new(KafkaLog::new(kafka)?))
         }
         SourceKind::Embedded => {
-            let mut embedded = EmbeddedConfig::new(&config.data_dir.join("log"));
+            let mut embedded = EmbeddedConfig::new(&embedded_folder(config));
             embedded.holder = format!("dealerflow {} (process {})", config.name, std::process::id());
             embedded.limits = limits;
             Ok(Arc::new(EmbeddedLog::open(embedded)?))
         }
     }
+}
+
+/// The folder of the embedded log.
+pub fn embedded_folder(config: &Config) -> PathBuf {
+    config.data_dir.join("log")
 }
 
 /// What the log's own bound must leave room for: one group, which may be a single large epoch.

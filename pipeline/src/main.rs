@@ -31,6 +31,8 @@ enum Command {
     Simulate(commands::simulate::Arguments),
     /// Make and list the pipeline's topics
     Topics(commands::topics::Arguments),
+    /// List, show and send again what was not accepted
+    DeadLetters(commands::dead_letters::Arguments),
     /// Prove from the topics that every epoch is there once and whole
     Audit(commands::audit::Arguments),
     /// Print the dataflow
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Topics(arguments) => commands::topics::run(&arguments),
+        Command::DeadLetters(arguments) => commands::dead_letters::run(&arguments),
         Command::Audit(arguments) => commands::audit::run(&arguments),
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Sql(arguments) => commands::sql::run(&arguments),

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::{CommandError, load_config};
+use crate::config::SourceKind;
 use crate::config::check::{Outcome, check_storage};
+use crate::logs::{check_topics, embedded_folder, open_log};
 
 /// Checks a configuration.
 #[derive(Debug, clap::Args)]
@@ -27,6 +29,24 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
             Outcome::Problem(sentence) => {
                 problems += 1;
                 println!("PROBLEM  {}: {sentence}", finding.what);
+            }
+        }
+    }
+    let is_unmade = config.source.kind == SourceKind::Embedded && !embedded_folder(&config).exists();
+    if is_unmade {
+        println!("ok       the embedded log is made at the first start");
+    } else {
+        match open_log(&config).and_then(|log| log.admin()).and_then(|mut admin| check_topics(admin.as_mut())) {
+            Ok(found) if found.is_empty() => println!("ok       the log answers, and its topics are as they must be"),
+            Ok(found) => {
+                for sentence in found {
+                    problems += 1;
+                    println!("PROBLEM  {sentence}");
+                }
+            }
+            Err(error) => {
+                problems += 1;
+                println!("PROBLEM  {error}");
             }
         }
     }

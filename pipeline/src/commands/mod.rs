@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod check;
+pub mod dead_letters;
 pub mod demo;
 pub mod diff;
 pub mod graph;

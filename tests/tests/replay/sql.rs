@@ -245,7 +245,7 @@ fn check(config: &str) -> Outcome {
 
 #[test]
 fn check_prints_the_effective_configuration_and_what_can_be_used() {
-    let told = check("[pipeline]\nworkers = 3\n[http]\nlisten = \"127.0.0.1:0\"\n[sql]\nlisten = \"127.0.0.1:0\"\n")
+    let told = check("[source]\nkind = \"embedded\"\n[pipeline]\nworkers = 3\n[http]\nlisten = \"127.0.0.1:0\"\n[sql]\nlisten = \"127.0.0.1:0\"\n")
         .succeeded()
         .stdout;
     for line in ["workers = 3", "retention = \"400d\"", "dedup_horizon = \"7d\"", "[checkpoint]"] {
@@ -263,7 +263,14 @@ fn check_names_what_is_wrong_and_how_to_mend_it() {
     assert!(value.contains("pipeline.retention") && value.contains("soon"), "{value}");
     let syntax = check("[pipeline").failed(2);
     assert!(syntax.contains("dealerflow.toml, line 1"), "{syntax}");
-    let folder = check("data_dir = \"/proc/nowhere\"\n");
+    let away = check("[kafka]\nbrokers = \"127.0.0.1:1\"\n");
+    assert_eq!(away.status.code(), Some(2));
+    assert!(
+        away.stdout.lines().any(|line| line.starts_with("PROBLEM") && line.contains("127.0.0.1:1")),
+        "{}",
+        away.stdout
+    );
+    let folder = check("data_dir = \"/proc/nowhere\"\n[source]\nkind = \"embedded\"\n");
     assert_eq!(folder.status.code(), Some(2));
     assert!(
         folder.stdout.lines().any(|line| line.starts_with("PROBLEM") && line.contains("/proc/nowhere")),
