@@ -1,15 +1,19 @@
 # What a newcomer needs: `make demo` to see it work, `make test` to know that it does. Both share one profile and its objects.
-.PHONY: help demo test lint fuzz audit bench
+.PHONY: help demo test lint fuzz audit bench chaos
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 DEALERFLOW := $(TARGET)/debug/dealerflow
 DEMO := $(TARGET)/demo
 FUZZ_SECONDS ?= 20
+CHAOS_KILLS ?= 200
+CHAOS_KAFKA_KILLS ?= 30
+CHAOS_SEED ?= $(shell date +%s)
 
 help:
 	@echo "make demo    simulate dealers, replay their events, ask the tables"
 	@echo "make test    everything that CI runs: lints, every test, a short fuzz run"
 	@echo "make lint    format and clippy, warnings as errors"
 	@echo "make fuzz    the parser against FUZZ_SECONDS=$(FUZZ_SECONDS) of libFuzzer"
+	@echo "make chaos   the running pipeline killed $(CHAOS_KILLS) times on the embedded log and $(CHAOS_KAFKA_KILLS) times on Kafka; CHAOS_SEED repeats a run"
 	@echo "make audit   licences, advisories and sources of all dependencies (installs cargo-deny if it is missing)"
 	@echo "make bench   the pipeline beside a hand-written loop, as whole processes (builds for release, which takes a while)"
 
@@ -36,6 +40,10 @@ test: lint
 
 fuzz:
 	tests/fuzz/run $(FUZZ_SECONDS)
+
+chaos:
+	cargo build --workspace --bins
+	CHAOS_KILLS=$(CHAOS_KILLS) CHAOS_KAFKA_KILLS=$(CHAOS_KAFKA_KILLS) CHAOS_SEED=$(CHAOS_SEED) cargo test -p tests --test chaos -- --nocapture
 
 audit:
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny

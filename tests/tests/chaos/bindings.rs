@@ -6,7 +6,7 @@
 //!  dead-letters  ─► as many messages of each epoch and partition as it says, whole and in order
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use connectors::log::{
@@ -39,16 +39,15 @@ pub(crate) fn assert_bound(log: &dyn Log) -> Bound {
     let mut offsets: BTreeMap<(String, u64), Vec<u64>> = BTreeMap::new();
     for topic in INPUTS {
         for partition in partitions(log, topic) {
-            let mut own = Vec::new();
-            read(log, topic, partition, |record| {
-                own.push(record.offset);
-                *lines.entry((topic.to_owned(), record.body.payload.unwrap_or_default().to_vec())).or_default() += 1;
-            });
-            offsets.insert((topic.to_owned(), u64::from(partition)), own);
+            offsets.insert((topic.to_owned(), u64::from(partition)), Vec::new());
         }
     }
+    read(log, &INPUTS, |topic, partition, record| {
+        offsets.get_mut(&(topic.to_owned(), partition)).unwrap().push(record.offset);
+        *lines.entry((topic.to_owned(), record.body.payload.unwrap_or_default().to_vec())).or_default() += 1;
+    });
     let mut epochs = Vec::new();
-    read(log, "epochs", 0, |record| {
+    read(log, &["epochs"], |_, _, record| {
         let event: Value = serde_json::from_slice(record.body.payload.unwrap()).unwrap();
         epochs.push(event["data"].clone());
     });
@@ -103,16 +102,14 @@ fn assert_letters(log: &dyn Log, epochs: &[Value]) {
         }
     }
     let mut found: BTreeMap<(u64, i64), u64> = BTreeMap::new();
-    for partition in partitions(log, "dead-letters") {
-        let mut last = i64::MIN;
-        read(log, "dead-letters", partition, |record| {
-            let epoch = record.body.headers.last("epoch").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
-            let epoch: i64 = epoch.expect("a message names its epoch");
-            assert!(epoch >= last, "epoch {epoch} stands behind {last} in dead-letters/{partition}");
-            last = epoch;
-            *found.entry((u64::from(partition), epoch)).or_default() += 1;
-        });
-    }
+    let mut last: BTreeMap<u64, i64> = BTreeMap::new();
+    read(log, &["dead-letters"], |_, partition, record| {
+        let epoch = record.body.headers.last("epoch").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        let epoch: i64 = epoch.expect("a message names its epoch");
+        let before = last.insert(partition, epoch);
+        assert!(before <= Some(epoch), "epoch {epoch} stands behind {before:?} in dead-letters/{partition}");
+        *found.entry((partition, epoch)).or_default() += 1;
+    });
     assert_eq!(found, said, "dead letters by partition and epoch: found, and as recorded");
 }
 
@@ -128,20 +125,30 @@ fn partitions(log: &dyn Log, topic: &str) -> std::ops::Range<u32> {
     0..found.unwrap_or_else(|| panic!("{topic} is missing")).partitions.len() as u32
 }
 
-/// Reads a partition from its beginning to its end.
-fn read(log: &dyn Log, topic: &str, partition: u32, mut each: impl FnMut(Record<'_>)) {
+/// Reads every partition of some topics from its beginning to its end; each gets the topic, the partition and the record.
+fn read(log: &dyn Log, topics: &[&str], mut each: impl FnMut(&str, u64, Record<'_>)) {
     let mut reader = log.reader("chaos").unwrap();
-    let topic_partition = TopicPartition::new(topic, partition);
-    reader.assign(&[PartitionStart { topic_partition, from: StartOffset::Earliest, topic_id: None }]).unwrap();
+    let mut starts = Vec::new();
+    for topic in topics {
+        starts.extend(partitions(log, topic).map(|partition| {
+            let topic_partition = TopicPartition::new(*topic, partition);
+            PartitionStart { topic_partition, from: StartOffset::Earliest, topic_id: None }
+        }));
+    }
+    reader.assign(&starts).unwrap();
     let mut batch = RecordBatch::new();
-    let mut waited = 0;
-    loop {
+    let (mut ended, mut waited) = (BTreeSet::new(), 0);
+    while ended.len() < starts.len() {
         reader.poll(Duration::from_millis(500), PollLimits::default(), &mut batch).unwrap();
-        batch.records().for_each(|(_, record)| each(record));
-        if batch.events().iter().any(|event| matches!(event, PartitionEvent::ReachedEnd { .. })) {
-            return;
+        for (slot, record) in batch.records() {
+            let partition = &starts[slot.index()].topic_partition;
+            each(&partition.topic, u64::from(partition.partition), record);
         }
+        ended.extend(batch.events().iter().filter_map(|event| match event {
+            PartitionEvent::ReachedEnd { slot, .. } => Some(*slot),
+            _ => None,
+        }));
         waited = if batch.is_empty() { waited + 1 } else { 0 };
-        assert!(waited < PATIENCE_POLLS, "{topic}/{partition} does not come to its end");
+        assert!(waited < PATIENCE_POLLS, "{topics:?} do not come to their ends");
     }
 }

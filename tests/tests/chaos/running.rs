@@ -22,9 +22,9 @@ pub(crate) struct Running {
 #[derive(Debug)]
 pub(crate) struct Ended {
     name: String,
-    pub(crate) status: ExitStatus,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+    status: ExitStatus,
+    stdout: String,
+    stderr: String,
 }
 
 impl Running {
@@ -108,7 +108,7 @@ impl Drop for Running {
 impl Ended {
     /// Panics unless it ended well.
     pub(crate) fn succeeded(self) -> Self {
-        assert!(self.status.success(), "{} ended with {}:\n{}", self.name, self.status, self.stderr);
+        assert!(self.status.success(), "{} ended with {}:\n{}{}", self.name, self.status, self.stdout, self.stderr);
         self
     }
 

@@ -1,7 +1,5 @@
 //! How much chaos, and from which seed.
 
-use std::fmt::Write as _;
-
 use tests::random::Random;
 
 /// A number that a variable chooses.
@@ -33,9 +31,8 @@ pub(crate) struct Seed(u64);
 impl Drop for Seed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let mut told = String::new();
-            let _ = write!(told, "CHAOS_SEED={} CHAOS_KILLS={} CHAOS_KAFKA_KILLS={}", self.0, kills(), kafka_kills());
-            eprintln!("this happened with {told}");
+            let (kills, kafka_kills) = (kills(), kafka_kills());
+            eprintln!("this happened with CHAOS_SEED={} CHAOS_KILLS={kills} CHAOS_KAFKA_KILLS={kafka_kills}", self.0);
         }
     }
 }
