@@ -1,15 +1,17 @@
 # What a newcomer needs: `make demo` to see it work, `make test` to know that it does. Both share one profile and its objects.
-.PHONY: help demo test lint fuzz audit bench
+.PHONY: help demo test lint fuzz audit bench simulate-faults
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 DEALERFLOW := $(TARGET)/debug/dealerflow
 DEMO := $(TARGET)/demo
 FUZZ_SECONDS ?= 20
+SIMULATION_SEEDS ?= 5000
 
 help:
 	@echo "make demo    simulate dealers, replay their events, ask the tables"
 	@echo "make test    everything that CI runs: lints, every test, a short fuzz run"
 	@echo "make lint    format and clippy, warnings as errors"
 	@echo "make fuzz    the parser against FUZZ_SECONDS=$(FUZZ_SECONDS) of libFuzzer"
+	@echo "make simulate-faults   SIMULATION_SEEDS=$(SIMULATION_SEEDS) runs of the core on a simulated log, with crashes and faults"
 	@echo "make audit   licences, advisories and sources of all dependencies (installs cargo-deny if it is missing)"
 	@echo "make bench   the pipeline beside a hand-written loop, as whole processes (builds for release, which takes a while)"
 
@@ -36,6 +38,12 @@ test: lint
 
 fuzz:
 	tests/fuzz/run $(FUZZ_SECONDS)
+
+# Every seed runs the core with its own crashes, faults and clocks; SIMULATION_FIRST says where to begin. A seed that fails is told with the
+# command that runs it again, step by step.
+simulate-faults:
+	SIMULATION_SEEDS=$(SIMULATION_SEEDS) SIMULATION_THREADS=$$(nproc) \
+	cargo test -p pipeline --lib run::simulation::seeds -- --nocapture
 
 audit:
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
