@@ -42,6 +42,9 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     for partition in &report.open_transactions {
         println!("OPEN     a transaction is open in {partition}: readers wait for it");
     }
+    if report.hidden > 0 {
+        println!("HIDDEN   {} epochs lie behind open transactions and were not judged; audit again", report.hidden);
+    }
     for problem in &report.problems {
         println!("PROBLEM  {problem}");
     }

@@ -84,6 +84,9 @@ pub struct Binding {
     pub records: u64,
     /// What was written, by topic and partition.
     pub outputs: Vec<OutputSum>,
+    /// How many partitions each output topic had, where that is known: fed again, its messages go to the same ones.
+    #[serde(default)]
+    pub output_partitions: BTreeMap<String, u32>,
     /// Fingerprint of the settings that decide results.
     pub settings: String,
     /// Version of the logic.
@@ -296,6 +299,7 @@ mod tests {
             idle: vec!["deals/1".into()],
             records: next - first,
             outputs: Vec::new(),
+            output_partitions: BTreeMap::new(),
             settings: "s".into(),
             logic: "l".into(),
         }

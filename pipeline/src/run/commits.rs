@@ -172,7 +172,7 @@ impl Commits {
                 .letters
                 .iter()
                 .map(letter_message)
-                .map(|message| (self.partition_of(&message), message))
+                .map(|message| (self.partition_of(&message, close.recorded.as_ref()), message))
                 .collect();
             let outputs = sums(&messages);
             if let Some(recorded) = close.recorded {
@@ -189,6 +189,7 @@ impl Commits {
                 idle: close.idle,
                 records: close.records,
                 outputs,
+                output_partitions: self.partitions.iter().map(|(topic, count)| ((*topic).to_owned(), *count)).collect(),
                 settings: self.identity.settings.clone(),
                 logic: self.identity.logic.clone(),
             };
@@ -201,8 +202,10 @@ impl Commits {
         Ok(())
     }
 
-    fn partition_of(&self, message: &Message) -> u32 {
-        let partitions = self.partitions.get(message.topic).copied().unwrap_or(1);
+    /// Where a message goes: by the partitions that the topic has, or had when the epoch was recorded.
+    fn partition_of(&self, message: &Message, recorded: Option<&Binding>) -> u32 {
+        let recorded = recorded.and_then(|binding| binding.output_partitions.get(message.topic));
+        let partitions = recorded.or_else(|| self.partitions.get(message.topic)).copied().unwrap_or(1);
         partition_of_key(message.partition_key(), partitions.max(1))
     }
 

@@ -292,6 +292,7 @@ mod tests {
             idle: Vec::new(),
             records: next - first,
             outputs: Vec::new(),
+            output_partitions: [].into(),
             settings: "s".into(),
             logic: "l".into(),
         }

@@ -49,6 +49,22 @@ fn again(seed: u64) -> String {
     format!("again: SIMULATION_SEED={seed} cargo test -p pipeline --lib run::simulation::seeds -- --nocapture")
 }
 
+/// Sums what seeds came to, and lists those that failed.
+fn run_all(seeds: impl Iterator<Item = u64>) -> (Report, Vec<u64>) {
+    let (mut total, mut failed) = (Report::default(), Vec::new());
+    for seed in seeds {
+        let _watch = Watch(seed);
+        match simulate(seed, Defect::None, false) {
+            Ok(report) => total.add(&report),
+            Err(reason) => {
+                println!("seed {seed}, {reason}\n  {}", again(seed));
+                failed.push(seed);
+            }
+        }
+    }
+    (total, failed)
+}
+
 #[test]
 fn seeds_keep_every_promise() {
     if let Some(seed) = number("SIMULATION_SEED") {
@@ -58,25 +74,20 @@ fn seeds_keep_every_promise() {
     }
     let first = number("SIMULATION_FIRST").unwrap_or(0);
     let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
+    // Seeds know nothing of each other; within one there is one thread.
+    let threads = number("SIMULATION_THREADS").unwrap_or(1).max(1);
     let started = Instant::now();
-    let mut total = Report::default();
-    let mut failed = Vec::new();
-    for seed in first..first + seeds {
-        let _watch = Watch(seed);
-        match simulate(seed, Defect::None, false) {
-            Ok(report) => {
-                total.steps += report.steps;
-                total.epochs += report.epochs;
-                total.starts += report.starts;
-                total.ends += report.ends;
-                total.records += report.records;
-            }
-            Err(reason) => {
-                println!("seed {seed}, {reason}\n  {}", again(seed));
-                failed.push(seed);
-            }
+    let (mut total, mut failed) = (Report::default(), Vec::new());
+    std::thread::scope(|scope| {
+        let run = |thread| move || run_all((first + thread..first + seeds).step_by(threads as usize));
+        let running: Vec<_> = (0..threads).map(|thread| scope.spawn(run(thread))).collect();
+        for thread in running {
+            let (report, mut seeds) = thread.join().unwrap();
+            total.add(&report);
+            failed.append(&mut seeds);
         }
-    }
+    });
+    failed.sort_unstable();
     let seconds = started.elapsed().as_secs_f64();
     println!("{seeds} seeds in {seconds:.1} s, {:.0} a second: {total:?}", seeds as f64 / seconds);
     assert!(failed.is_empty(), "{} of {seeds} seeds failed: {failed:?}", failed.len());

@@ -350,6 +350,7 @@ mod tests {
             idle: Vec::new(),
             records: 0,
             outputs: Vec::new(),
+            output_partitions: BTreeMap::new(),
             settings: String::new(),
             logic: String::new(),
         }

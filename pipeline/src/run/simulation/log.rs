@@ -145,12 +145,16 @@ impl LogReader for Reader {
     }
 
     fn pause(&mut self, slots: &[PartitionSlot]) -> Result<(), LogError> {
-        slots.iter().for_each(|slot| self.slots[slot.index()].paused = true);
+        for slot in slots {
+            self.slots[slot.index()].paused = true;
+        }
         Ok(())
     }
 
     fn resume(&mut self, slots: &[PartitionSlot]) -> Result<(), LogError> {
-        slots.iter().for_each(|slot| self.slots[slot.index()].paused = false);
+        for slot in slots {
+            self.slots[slot.index()].paused = false;
+        }
         Ok(())
     }
 

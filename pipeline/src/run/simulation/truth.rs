@@ -94,7 +94,9 @@ impl Truth {
             Some(_) => {}
             None => {
                 self.digests.push(digest);
-                versions.into_iter().for_each(|version| self.apply(version));
+                for version in versions {
+                    self.apply(version);
+                }
             }
         }
         Ok(())
@@ -178,22 +180,17 @@ impl Truth {
             .tables
             .keys()
             .filter(|(table, _)| *table == TableId::Leads as u8)
-            .map(|(_, key)| (text_of(&key[0]), text_of(&key[1])))
+            .map(|(_, key)| (text_of(key[0].as_ref()), text_of(key[1].as_ref())))
             .collect();
         if leads != plain.live_leads() {
             return Err(format!("the table of leads has {leads:?}, and there are {:?}", plain.live_leads()));
         }
         Ok(())
     }
-
-    /// Number of epochs that were published.
-    pub(super) fn epochs_published(&self) -> usize {
-        self.digests.len()
-    }
 }
 
-fn text_of(cell: &Option<Vec<u8>>) -> String {
-    String::from_utf8_lossy(cell.as_deref().unwrap_or_default()).into_owned()
+fn text_of(cell: Option<&Vec<u8>>) -> String {
+    String::from_utf8_lossy(cell.map(Vec::as_slice).unwrap_or_default()).into_owned()
 }
 
 /// The rows of an epoch in an order of their own: which worker's batch came first says nothing.
@@ -227,8 +224,7 @@ struct PlainReading {
     letters: BTreeSet<Letter>,
     /// Bytes accepted by dealer and id.
     accepted: BTreeMap<(String, String), Vec<u8>>,
-    /// Of each lead: its greatest event, creation and deletion in content order.
-    leads: BTreeMap<(String, String), [Option<(i64, String)>; 3]>,
+    leads: BTreeMap<(String, String), PlainLead>,
 }
 
 impl PlainReading {
@@ -269,24 +265,32 @@ impl PlainReading {
 
     fn apply(&mut self, event: PlainEvent) {
         let Some(lead) = event.lead else { return };
-        let [any, created, deleted] = self.leads.entry((event.dealer, lead)).or_default();
+        let lead = self.leads.entry((event.dealer, lead)).or_default();
         let order = Some((event.time_ms, event.id));
         match event.event_type.as_str() {
-            "lead.created" => *created = created.take().max(order.clone()),
-            "lead.deleted" => *deleted = deleted.take().max(order),
-            _ => {}
-        }
-        if event.event_type != "lead.deleted" {
-            *any = any.take().max(created.clone()).max(Some((event.time_ms, String::new())));
+            "lead.created" => lead.created = lead.created.take().max(order),
+            "lead.deleted" => lead.deleted = lead.deleted.take().max(order),
+            _ => lead.is_updated = true,
         }
     }
 
     fn live_leads(&self) -> BTreeSet<(String, String)> {
-        let is_live = |[any, created, deleted]: &[Option<(i64, String)>; 3]| match deleted {
-            None => any.is_some(),
-            Some(_) => created > deleted,
-        };
-        self.leads.iter().filter(|(_, orders)| is_live(orders)).map(|(key, _)| key.clone()).collect()
+        self.leads.iter().filter(|(_, lead)| lead.is_live()).map(|(key, _)| key.clone()).collect()
+    }
+}
+
+/// What was said of a lead, each in content order: time, then id.
+#[derive(Default)]
+struct PlainLead {
+    created: Option<(i64, String)>,
+    deleted: Option<(i64, String)>,
+    is_updated: bool,
+}
+
+impl PlainLead {
+    /// Whatever names it brings it into being; once deleted, only a later creation brings it back.
+    fn is_live(&self) -> bool {
+        if self.deleted.is_some() { self.created > self.deleted } else { self.is_updated || self.created.is_some() }
     }
 }
 

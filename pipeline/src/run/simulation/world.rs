@@ -90,8 +90,22 @@ pub(super) struct Report {
     pub(super) ends: u64,
     /// Input records bound.
     pub(super) records: u64,
+    /// The most bytes on their way in percent of the window.
+    pub(super) in_flight_share_max: u64,
     /// Fingerprint of everything that happened.
     pub(super) trace: u64,
+}
+
+impl Report {
+    /// Adds another's counts.
+    pub(super) fn add(&mut self, other: &Report) {
+        self.steps += other.steps;
+        self.epochs += other.epochs;
+        self.starts += other.starts;
+        self.ends += other.ends;
+        self.records += other.records;
+        self.in_flight_share_max = self.in_flight_share_max.max(other.in_flight_share_max);
+    }
 }
 
 /// An instance with what is to be remembered of it.
@@ -196,7 +210,8 @@ impl World {
             Action::EndForeign => self.end_foreign(),
             Action::Settle => self.log.storage().settle(false),
             Action::AddPartition => {
-                let topic = self.random.pick(&Topic::ALL).name();
+                let topics = Topic::ALL.map(Topic::name).into_iter().chain([DEAD_LETTERS]).collect::<Vec<_>>();
+                let topic = *self.random.pick(&topics);
                 let mut storage = self.log.storage();
                 if storage.partitions(topic) < PARTITIONS_MAX {
                     storage.add_partition(topic);
@@ -306,6 +321,8 @@ impl World {
         match instance.feed(now) {
             Ok(_) => {
                 let in_flight = instance.source().bytes_in_flight();
+                let share = in_flight * 100 / self.settings.source.window_bytes_max;
+                self.report.in_flight_share_max = self.report.in_flight_share_max.max(share);
                 let was_replaying = std::mem::replace(&mut is_replaying, instance.source().is_replaying());
                 let partitions = instance.source().partitions(now).len() as u64;
                 let window = self.settings.source.window_bytes_max;
