@@ -146,7 +146,6 @@ fn read(log: &dyn Log, topics: &[&str], mut each: impl FnMut(&str, u64, Record<'
         }
         ended.extend(batch.events().iter().filter_map(|event| match event {
             PartitionEvent::ReachedEnd { slot, .. } => Some(*slot),
-            _ => None,
         }));
         waited = if batch.is_empty() { waited + 1 } else { 0 };
         assert!(waited < PATIENCE_POLLS, "{topics:?} do not come to their ends");
