@@ -144,9 +144,7 @@ fn read(log: &dyn Log, topics: &[&str], mut each: impl FnMut(&str, u64, Record<'
             let partition = &starts[slot.index()].topic_partition;
             each(&partition.topic, u64::from(partition.partition), record);
         }
-        ended.extend(batch.events().iter().filter_map(|event| match event {
-            PartitionEvent::ReachedEnd { slot, .. } => Some(*slot),
-        }));
+        ended.extend(batch.events().iter().map(|PartitionEvent::ReachedEnd { slot }| *slot));
         waited = if batch.is_empty() { waited + 1 } else { 0 };
         assert!(waited < PATIENCE_POLLS, "{topics:?} do not come to their ends");
     }
