@@ -6,6 +6,7 @@
 //! ```
 //! A checkpoint never leads the log or the history. One that cannot be stored is given up, and the next one is whole.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,11 +53,16 @@ pub enum CheckpointError {
     },
 }
 
+/// Stands for the last closed epoch while one is being closed that a snapshot goes with. Set under the request's lock.
+pub const CLOSING: i64 = i64::MAX;
+
 /// A snapshot that was asked for.
 #[derive(Clone, Copy, Debug)]
 struct UnderWay {
     /// Where topic `epochs` ended then.
     epochs_offset: u64,
+    /// The last epoch that was closed then: parts of it or of an earlier one answer an older question.
+    after: i64,
     /// The shards that it holds whole.
     base: ShardRange,
 }
@@ -72,6 +78,7 @@ pub struct Checkpointer {
     interval: Duration,
     chain: ChainPosition,
     request: SnapshotRequest,
+    closed: Arc<AtomicI64>,
     under_way: Option<UnderWay>,
     asked: Instant,
 }
@@ -131,6 +138,7 @@ impl Checkpointer {
             interval,
             chain,
             request: SnapshotRequest::default(),
+            closed: Arc::new(AtomicI64::new(i64::MIN)),
             under_way: None,
             asked: Instant::now(),
         };
@@ -140,6 +148,11 @@ impl Checkpointer {
     /// What the feeder asks.
     pub fn request(&self) -> SnapshotRequest {
         Arc::clone(&self.request)
+    }
+
+    /// Where the feeder notes each epoch that it closes, after it asked what is wanted in it.
+    pub fn closed(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.closed)
     }
 
     /// Follows a durable epoch.
@@ -161,15 +174,21 @@ impl Checkpointer {
         match described {
             Ok(found) => {
                 let partition = found.as_ref().and_then(|found| found.partitions.first());
+                let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+                let after = self.closed.load(Ordering::Acquire);
+                if request.is_some() || after == CLOSING {
+                    // What was asked before still stands, or is being answered just now.
+                    return;
+                }
                 if self.under_way.is_some() {
                     // Its parts may have been taken from the state already.
                     self.checkpoints.abandon();
                 }
                 let base = self.checkpoints.next_base();
                 let base = ShardRange { first: base.start, end: base.end };
-                self.under_way =
-                    Some(UnderWay { epochs_offset: partition.map_or(0, |bounds| bounds.stable_end), base });
-                *self.request.lock().unwrap_or_else(PoisonError::into_inner) = Some(base);
+                let epochs_offset = partition.map_or(0, |bounds| bounds.stable_end);
+                self.under_way = Some(UnderWay { epochs_offset, after, base });
+                *request = Some(base);
             }
             Err(error) => tracing::warn!(%error, "no checkpoint was asked for: the log does not answer"),
         }
@@ -181,7 +200,8 @@ impl Checkpointer {
     /// If the store fails: the checkpoint is given up, and the next one is whole. [`CheckpointsError::Fenced`] says that another
     /// instance writes the checkpoints now.
     pub fn store(&mut self, epoch: i64, parts: Vec<SnapshotPart>) -> Result<(), CheckpointsError> {
-        let under_way = self.under_way.take().unwrap_or(UnderWay { epochs_offset: 0, base: ShardRange::NONE });
+        // Late parts hold other shards whole than were asked for since, and lie before the place that was noted since.
+        let Some(under_way) = self.under_way.take_if(|under_way| epoch > under_way.after) else { return Ok(()) };
         let stored = self.try_store(epoch, under_way, parts);
         if stored.is_err() {
             self.checkpoints.abandon();
@@ -196,7 +216,7 @@ impl Checkpointer {
     }
 
     fn try_store(&mut self, epoch: i64, under_way: UnderWay, parts: Vec<SnapshotPart>) -> Result<(), CheckpointsError> {
-        let UnderWay { epochs_offset, base } = under_way;
+        let UnderWay { epochs_offset, base, .. } = under_way;
         let mut blobs: Vec<CheckpointBlob> = Vec::new();
         let (mut bases, mut deltas): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.is_base);
         // Parts of one shard and section stay in their order.

@@ -19,7 +19,7 @@ use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
 
 use super::Stores;
-use super::checkpointer::{Checkpointer, Found, SnapshotRequest};
+use super::checkpointer::{CLOSING, Checkpointer, Found, SnapshotRequest};
 use super::clock::{Clock, ClockError, Reading};
 use super::collect::EpochOutput;
 use super::commits::{Commits, Published, Publisher, RunIdentity, Turn};
@@ -201,6 +201,7 @@ struct Wiring<'a> {
     engine: &'a Engine,
     commits: &'a Sender<ToCommit>,
     request: SnapshotRequest,
+    closed: Arc<AtomicI64>,
 }
 
 impl FeedSink for Wiring<'_> {
@@ -209,12 +210,17 @@ impl FeedSink for Wiring<'_> {
     }
 
     fn closed(&mut self, close: Close) {
+        self.closed.store(close.epoch, Ordering::Release);
         // The commit thread is gone only when the run is ending.
         let _ = self.commits.send(ToCommit::Closed(Box::new(close)));
     }
 
     fn snapshot_wanted(&mut self) -> Option<ShardRange> {
-        self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        if request.is_some() {
+            self.closed.store(CLOSING, Ordering::Release);
+        }
+        request.take()
     }
 }
 
@@ -280,7 +286,7 @@ pub fn run(
             stop.store(true, Ordering::Release);
         })
     };
-    let request = checkpointer.request();
+    let (request, closed) = (checkpointer.request(), checkpointer.closed());
     let publisher =
         start_historian(historian, checkpointer, on_end).map_err(|error| RunError::Engine(error.to_string()))?;
     let (to_commit, inbox) = channel();
@@ -308,7 +314,7 @@ pub fn run(
     .map_err(RunError::Engine)?;
 
     let mut report = RunReport { replayed, ..RunReport::default() };
-    let mut wiring = Wiring { engine: &engine, commits: &to_commit, request };
+    let mut wiring = Wiring { engine: &engine, commits: &to_commit, request, closed };
     let mut partitions_asked = Instant::now();
     let mut outcome = Ok(());
     while !control.stop.load(Ordering::Acquire) {
