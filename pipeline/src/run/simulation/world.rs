@@ -377,9 +377,10 @@ impl World {
                 Some(Turn::Drained) => {
                     let mut one = self.processes.remove(process);
                     self.report.ends += 1;
-                    let is_youngest = process == self.processes.len();
-                    if is_youngest && one.published != self.truth.committed().len() && !one.is_behind() {
-                        return Err(format!("an instance drained after {} epochs", one.published));
+                    let last = one.published.checked_sub(1).map(|index| self.truth.committed()[index].epoch);
+                    let closed = one.instance.source().last_epoch();
+                    if closed != last {
+                        return Err(format!("an instance drained after epoch {last:?} and had closed {closed:?}"));
                     }
                     return Ok(());
                 }
@@ -486,12 +487,5 @@ impl World {
             }
         }
         Err(format!("a run without interruption stands still after {published} of {count} epochs"))
-    }
-}
-
-impl Process {
-    /// Whether recorded epochs were left when it ended.
-    fn is_behind(&mut self) -> bool {
-        self.instance.source().is_replaying()
     }
 }
