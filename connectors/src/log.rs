@@ -40,7 +40,9 @@ mod partitioner;
 mod reader;
 mod record;
 
-pub use admin::{CleanupPolicy, LogAdmin, PartitionBounds, TopicCreation, TopicDescription, TopicId, TopicSpec};
+pub use admin::{
+    CleanupPolicy, LogAdmin, PartitionBounds, TopicCreation, TopicDescription, TopicId, TopicSpec, wait_until_settled,
+};
 pub use appender::{Appended, AppendedRange, LogAppender};
 pub use body::{Body, Header, Headers, HeadersIter};
 pub use committer::{CommitGroup, CommitOutcome, CommitterIdentity, LogCommitter, MirroredOffset};

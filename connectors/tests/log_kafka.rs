@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use connectors::kafka::{Compression, KafkaConfig, KafkaLog};
 use connectors::log::{
     CommitGroup, CommitOutcome, CommitterIdentity, Log, LogError, OutgoingRecords, PartitionSlot, PollLimits,
-    RecordBatch, TopicPartition, TopicSpec,
+    RecordBatch, TopicPartition, TopicSpec, wait_until_settled,
 };
 use connectors::testing::broker::SASL_USER;
 use connectors::testing::{TestBroker, conformance, crash, group_of, read_to_end, records_of, start_at, topic};
@@ -323,6 +323,9 @@ fn commit_through(log: &KafkaLog, groups: u32, trouble: &dyn Fn(u32)) -> Vec<Str
                 while let Err(error) = committer.open() {
                     assert!(error.is_retriable() && started.elapsed() < Duration::from_mins(3), "{error:?}");
                 }
+                let mut admin = log.admin().unwrap();
+                let settled = wait_until_settled(admin.as_mut(), "through-b", 0, Duration::from_mins(1)).unwrap();
+                troubles.push(format!("settled at {settled:?}"));
                 number = read_to_end(log, &[start_at("through-b", 0, None)]).unwrap().len() as u32;
             }
             outcome @ CommitOutcome::Fenced { .. } => panic!("{outcome:?}"),

@@ -147,3 +147,34 @@ impl PartitionBounds {
         self.stable_end < self.end
     }
 }
+
+/// How often a partition is looked at while its end is not settled.
+const SETTLE_LOOK: Duration = Duration::from_millis(50);
+
+/// Waits until no transaction is open in a partition, so that whoever reads it to its end reads all that was ever committed. For
+/// partitions that one committer alone writes, after [`super::LogCommitter::open`]: a log may have promised a commit whose end it has
+/// not yet written to every partition, as Kafka does when its broker dies just then.
+///
+/// # Errors
+/// If the topic or partition is missing, the log is out of reach, or a transaction stays open for longer than `patience`.
+pub fn wait_until_settled(
+    admin: &mut dyn LogAdmin,
+    topic: &str,
+    partition: u32,
+    patience: Duration,
+) -> Result<PartitionBounds, LogError> {
+    let looks_max = patience.as_millis() / SETTLE_LOOK.as_millis();
+    for _ in 0..=looks_max {
+        let found = admin.describe_topic(topic)?.ok_or_else(|| LogError::TopicMissing { topic: topic.to_owned() })?;
+        let partitions = found.partitions.len() as u32;
+        let bounds = found.partitions.get(partition as usize).copied().ok_or_else(|| LogError::PartitionMissing {
+            partition: super::TopicPartition::new(topic, partition),
+            partitions,
+        })?;
+        if !bounds.has_open_transaction() {
+            return Ok(bounds);
+        }
+        std::thread::sleep(SETTLE_LOOK);
+    }
+    Err(LogError::TimedOut { what: format!("settling the open transaction in {topic}/{partition}"), timeout: patience })
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use connectors::log::{
     CommitterIdentity, Log, LogCommitter, LogError, LogReader, PartitionEvent, PartitionStart, PollLimits, RecordBatch,
-    StartOffset, TopicPartition,
+    StartOffset, TopicPartition, wait_until_settled,
 };
 use operators::domain::event::Topic;
 
@@ -14,6 +14,8 @@ use super::checkpointer::CheckpointError;
 use super::recovery::{Action, CheckpointPlace, Input, PartitionFound, Plan, Recovery, TopicFound};
 use crate::messages::{EPOCHS, OUTPUT_TOPICS};
 
+/// How long a transaction of the former instance may take to be settled.
+const SETTLE_MAX: Duration = Duration::from_mins(1);
 /// How long one poll waits while topic `epochs` is read.
 const POLL: Duration = Duration::from_millis(500);
 /// How many polls in a row may bring nothing before the log is given up, while topic `epochs` is read.
@@ -75,7 +77,11 @@ pub fn start(
                 Input::CommitterOpened
             }
             Action::FindCheckpoint => Input::CheckpointFound(find_checkpoint()?),
-            Action::ReadBindings { from } => Input::BindingsRead(read_bindings(log, from)?),
+            Action::ReadBindings { from } => {
+                // What the former instance was promised may not be readable yet.
+                wait_until_settled(log.admin()?.as_mut(), EPOCHS, 0, SETTLE_MAX)?;
+                Input::BindingsRead(read_bindings(log, from)?)
+            }
             Action::DescribeTopics => Input::TopicsDescribed(describe_inputs(log)?),
             Action::Go(plan) => break *plan,
             Action::Stop(reason) => return Err(StartError::Refused(reason)),
