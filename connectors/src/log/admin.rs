@@ -153,26 +153,24 @@ const SETTLE_LOOK: Duration = Duration::from_millis(50);
 
 /// Waits until no transaction is open in a partition, so that whoever reads it to its end reads all that was ever committed. For
 /// partitions that one committer alone writes, after [`super::LogCommitter::open`]: a log may have promised a commit whose end it has
-/// not yet written to every partition, as Kafka does when its broker dies just then.
+/// not yet written to every partition, as Kafka does when its broker dies just then. `None` if there is no such partition.
 ///
 /// # Errors
-/// If the topic or partition is missing, the log is out of reach, or a transaction stays open for longer than `patience`.
+/// If the log is out of reach, or a transaction stays open for longer than `patience`.
 pub fn wait_until_settled(
     admin: &mut dyn LogAdmin,
     topic: &str,
     partition: u32,
     patience: Duration,
-) -> Result<PartitionBounds, LogError> {
+) -> Result<Option<PartitionBounds>, LogError> {
     let looks_max = patience.as_millis() / SETTLE_LOOK.as_millis();
     for _ in 0..=looks_max {
-        let found = admin.describe_topic(topic)?.ok_or_else(|| LogError::TopicMissing { topic: topic.to_owned() })?;
-        let partitions = found.partitions.len() as u32;
-        let bounds = found.partitions.get(partition as usize).copied().ok_or_else(|| LogError::PartitionMissing {
-            partition: super::TopicPartition::new(topic, partition),
-            partitions,
-        })?;
+        let found = admin.describe_topic(topic)?;
+        let Some(bounds) = found.and_then(|found| found.partitions.get(partition as usize).copied()) else {
+            return Ok(None);
+        };
         if !bounds.has_open_transaction() {
-            return Ok(bounds);
+            return Ok(Some(bounds));
         }
         std::thread::sleep(SETTLE_LOOK);
     }
