@@ -117,8 +117,7 @@ pub fn produce(folder: &Path, log: &dyn Log, pace: Pace, stop: &dyn Fn() -> bool
     let mut admin = log.admin()?;
     let mut partitions = Vec::new();
     for topic in Topic::ALL {
-        let found = admin.describe_topic(topic.name())?;
-        let found = found.ok_or_else(|| LogError::TopicMissing { topic: topic.name().to_owned() })?;
+        let found = admin.existing_topic(topic.name())?;
         partitions.push(found.partitions.len().max(1) as u32);
     }
     let mut appender = log.appender("producer")?;

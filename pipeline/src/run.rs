@@ -73,16 +73,11 @@ pub fn live_settings(config: &Config) -> LiveSettings {
     }
 }
 
-/// Lets durable epochs go by.
-struct Nowhere;
+/// Lets durable epochs go by: for runs whose results are read from the log alone.
+pub struct Nowhere;
 
 impl Publisher for Nowhere {
     fn publish(&mut self, _published: Published) {}
-}
-
-/// A publisher for runs whose results are read from the log alone.
-pub fn publish_nowhere() -> Box<dyn Publisher + Send> {
-    Box::new(Nowhere)
 }
 
 /// Where a run keeps what is not the log's.

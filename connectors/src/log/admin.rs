@@ -42,6 +42,14 @@ pub trait LogAdmin: Send {
     /// # Errors
     /// If the log is out of reach or refuses.
     fn describe_topic(&mut self, topic: &str) -> Result<Option<TopicDescription>, LogError>;
+
+    /// A topic that has to be there.
+    ///
+    /// # Errors
+    /// As [`LogAdmin::describe_topic`], and [`LogError::TopicMissing`].
+    fn existing_topic(&mut self, topic: &str) -> Result<TopicDescription, LogError> {
+        self.describe_topic(topic)?.ok_or_else(|| LogError::TopicMissing { topic: topic.to_owned() })
+    }
 }
 
 /// A topic to be made.

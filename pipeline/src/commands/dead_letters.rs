@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
-use connectors::log::{Log, LogError, OutgoingRecords, TopicPartition, partition_of_key};
+use connectors::log::{Log, OutgoingRecords, TopicPartition, partition_of_key};
 use operators::domain::event::Topic;
 
 use super::{CommandError, load_config};
@@ -72,10 +72,7 @@ impl Letter {
 
 /// Hands every dead letter on, partition by partition.
 fn each_letter(log: &dyn Log, mut each: impl FnMut(Letter)) -> Result<(), CommandError> {
-    let described =
-        log.admin().and_then(|mut admin| admin.describe_topic(DEAD_LETTERS)).map_err(CommandError::failed)?;
-    let found =
-        described.ok_or_else(|| CommandError::failed(LogError::TopicMissing { topic: DEAD_LETTERS.to_owned() }))?;
+    let found = log.admin().and_then(|mut admin| admin.existing_topic(DEAD_LETTERS)).map_err(CommandError::failed)?;
     for partition in 0..found.partitions.len() as u32 {
         read_to_end(log, DEAD_LETTERS, partition, 0, |_, record| {
             let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();

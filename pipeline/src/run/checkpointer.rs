@@ -6,6 +6,7 @@
 //! ```
 //! A checkpoint never leads the log or the history. One that cannot be stored is given up, and the next one is whole.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use connectors::CheckpointsError;
 use connectors::checkpoints::{CheckpointBlob, CheckpointSettings, CheckpointStore, Checkpoints};
 use connectors::log::Log;
-use operators::dataflow::snapshot::{SnapshotError, SnapshotPart};
+use operators::dataflow::snapshot::{Section, SnapshotError, SnapshotPart};
 use operators::domain::hash::SHARDS;
 use operators::domain::shards::ShardRange;
 
@@ -120,10 +121,7 @@ impl Checkpointer {
                 let mut rest = bytes.as_slice();
                 while !rest.is_empty() {
                     let (part, behind) = SnapshotPart::split_first(rest)?;
-                    // A shard that was written whole since is read from there.
-                    if blob.shards.contains(&part.shard) {
-                        parts.push(part);
-                    }
+                    parts.push(part);
                     rest = behind;
                 }
             }
@@ -259,8 +257,7 @@ impl Checkpointer {
 
 /// Leaves out parts that a later base of their shard and section replaced.
 fn newest_chains(parts: Vec<SnapshotPart>) -> Vec<SnapshotPart> {
-    let mut chains: std::collections::BTreeMap<(u16, operators::dataflow::snapshot::Section), Vec<SnapshotPart>> =
-        std::collections::BTreeMap::new();
+    let mut chains: BTreeMap<(u16, Section), Vec<SnapshotPart>> = BTreeMap::new();
     for part in parts {
         let chain = chains.entry((part.shard, part.section)).or_default();
         let starts_anew = part.is_base && chain.last().is_some_and(|last| last.epoch().ok() != part.epoch().ok());

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::log::{
-    LogError, LogReader, PartitionEvent, PartitionSlot, PartitionStart, PollLimits, RecordBatch, StartOffset,
-    TopicPartition,
+    LogError, LogReader, PartitionSlot, PartitionStart, PollLimits, RecordBatch, StartOffset, TopicPartition,
 };
 use operators::domain::batch::{RawBytes, Span};
 use operators::domain::event_time::event_time_of;
@@ -257,11 +256,6 @@ impl Feeder {
         self.source.polled(&polled, now);
         let worker = worker_of(chunk.partition, self.peers);
         sink.feed(worker, Feed::Records(chunk));
-    }
-
-    /// Whether every partition's end was reached in the last poll's events.
-    pub fn ends_reached(&self) -> usize {
-        self.batch.events().iter().filter(|event| matches!(event, PartitionEvent::ReachedEnd { .. })).count()
     }
 }
 

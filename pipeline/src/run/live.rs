@@ -120,8 +120,6 @@ pub struct RunReport {
 pub struct Control {
     /// Set to end the run.
     pub stop: Arc<AtomicBool>,
-    /// Set once recorded epochs are through and new ones are bound.
-    pub ready: Arc<AtomicBool>,
     /// Records that are through: those before the offsets where this run began to read, and those of the epochs published since.
     pub records_through: Arc<AtomicU64>,
 }
@@ -324,9 +322,6 @@ pub fn run(
             Ok(step) => {
                 report.records += step.records;
                 report.epochs += step.epochs;
-                if !feeder.source().is_replaying() {
-                    control.ready.store(true, Ordering::Release);
-                }
                 if step.full {
                     std::thread::sleep(FULL_WAIT);
                 }

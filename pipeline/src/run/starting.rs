@@ -99,8 +99,7 @@ pub fn output_partitions(log: &dyn Log) -> Result<BTreeMap<&'static str, u32>, L
     let mut admin = log.admin()?;
     let mut partitions = BTreeMap::new();
     for topic in OUTPUT_TOPICS {
-        let found = admin.describe_topic(topic)?;
-        let found = found.ok_or_else(|| LogError::TopicMissing { topic: topic.to_owned() })?;
+        let found = admin.existing_topic(topic)?;
         partitions.insert(topic, found.partitions.len() as u32);
     }
     Ok(partitions)

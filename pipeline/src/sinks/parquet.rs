@@ -125,14 +125,8 @@ impl DayWriter {
     pub fn write_all(&mut self) -> Result<Vec<TableFile>, HistoryError> {
         let days = std::mem::take(&mut self.days);
         let mut files = Vec::new();
-        let written = days.iter().try_for_each(|((day, table), slices)| {
-            let mut slices = slices.clone();
-            while let Some(part) = cut(*table, &mut slices, None) {
-                files.extend(self.write(*day, *table, &part)?);
-            }
-            files.extend(self.write(*day, *table, &slices)?);
-            Ok(())
-        });
+        let written =
+            days.iter().try_for_each(|((day, table), slices)| self.write_day(*day, *table, slices.clone(), &mut files));
         self.days = days;
         written.map(|()| files)
     }
@@ -145,11 +139,8 @@ impl DayWriter {
             None => BTreeMap::new(),
         };
         let mut files = Vec::new();
-        for ((day, table), mut slices) in std::mem::replace(&mut self.days, waiting) {
-            while let Some(part) = cut(table, &mut slices, None) {
-                files.extend(self.write(day, table, &part)?);
-            }
-            files.extend(self.write(day, table, &slices)?);
+        for ((day, table), slices) in std::mem::replace(&mut self.days, waiting) {
+            self.write_day(day, table, slices, &mut files)?;
         }
         for ((day, table), mut slices) in std::mem::take(&mut self.days) {
             while let Some(part) = cut(table, &mut slices, frontier) {
@@ -158,6 +149,21 @@ impl DayWriter {
             self.days.insert((day, table), slices);
         }
         Ok(files)
+    }
+
+    /// Writes all of a day's rows, in files of bounded size.
+    fn write_day(
+        &mut self,
+        day: i32,
+        table: u8,
+        mut slices: Vec<RowSlice>,
+        files: &mut Vec<TableFile>,
+    ) -> Result<(), HistoryError> {
+        while let Some(part) = cut(table, &mut slices, None) {
+            files.extend(self.write(day, table, &part)?);
+        }
+        files.extend(self.write(day, table, &slices)?);
+        Ok(())
     }
 
     fn write(&mut self, day: i32, table: u8, slices: &[RowSlice]) -> Result<Option<TableFile>, HistoryError> {

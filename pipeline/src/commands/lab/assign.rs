@@ -1,6 +1,6 @@
 //! `dealerflow lab assign`: the optimiser on anybody's scores, beside the exact optimum.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use operators::models::optimiser::exact::exact;
@@ -49,11 +49,7 @@ pub struct Arguments {
 /// If a file cannot be read, or they do not fit each other.
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let experiment = Experiment::read(arguments)?;
-    match experiment.print(&mut BufWriter::new(std::io::stdout().lock())) {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.map_err(|error| CommandError::failed(format!("the rows cannot be written: {error}"))),
-    }
+    super::print_rows(|output| experiment.print(output))
 }
 
 struct Experiment {

@@ -1,6 +1,6 @@
 //! `dealerflow lab kuramoto`: coupled oscillators on anybody's frequencies.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use operators::models::oscillators::coupling::{Coupling, Weights};
@@ -60,11 +60,7 @@ fn positive(text: &str) -> Result<f64, String> {
 /// If a file cannot be read or does not fit the others, or there would be too many steps.
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let experiment = Experiment::read(arguments)?;
-    match experiment.print(&mut BufWriter::new(std::io::stdout().lock())) {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.map_err(|error| CommandError::failed(format!("the rows cannot be written: {error}"))),
-    }
+    super::print_rows(|output| experiment.print(output))
 }
 
 struct Experiment {

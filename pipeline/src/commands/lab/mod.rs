@@ -6,6 +6,8 @@ mod score_table;
 mod sheet;
 pub mod whaco;
 
+use std::io::{self, BufWriter, StdoutLock};
+
 use super::CommandError;
 
 /// Tries a model on numbers from files.
@@ -34,6 +36,14 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         Experiment::Whaco(arguments) => whaco::run(arguments),
         Experiment::Kuramoto(arguments) => kuramoto::run(arguments),
         Experiment::Assign(arguments) => assign::run(arguments),
+    }
+}
+
+/// Prints an experiment's rows to standard output. Whoever reads may have read enough.
+fn print_rows(print: impl FnOnce(&mut BufWriter<StdoutLock<'_>>) -> io::Result<()>) -> Result<(), CommandError> {
+    match print(&mut BufWriter::new(io::stdout().lock())) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(|error| CommandError::failed(format!("the rows cannot be written: {error}"))),
     }
 }
 
