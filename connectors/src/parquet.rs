@@ -10,9 +10,10 @@
 //! writer that finds it taken learns that it was replaced, and by whom.
 
 mod manifest;
-mod store;
 mod writer;
 
 pub use manifest::{FORMAT_VERSION, Manifest, ManifestFile};
-pub use store::HistoryStore;
 pub use writer::{ColumnHints, ParquetSink, WrittenFile};
+
+/// The folder of all history in a store of several things.
+pub const FOLDER: &str = "parquet";

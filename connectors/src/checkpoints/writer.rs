@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use object_store::PutMode;
-
-use super::manifest::{BLOB_FOLDER, checksum, is_damage, numbers};
-use super::{CheckpointBlob, CheckpointManifest, CheckpointStore, CheckpointsError, Skipped};
+use super::manifest::{BLOB_FOLDER, checksum, is_damage, manifests, numbers};
+use super::{CheckpointBlob, CheckpointManifest, CheckpointsError, Skipped};
+use crate::objects::Objects;
 
 /// Checkpoints that are kept, at different epochs.
 const KEPT: usize = 2;
@@ -30,7 +29,7 @@ pub struct CheckpointSettings {
 /// The one writer of checkpoints.
 #[derive(Debug)]
 pub struct Checkpoints {
-    store: CheckpointStore,
+    store: Objects,
     settings: CheckpointSettings,
     incarnation: String,
     /// The manifest that was published last: by this writer, since it takes a number when it opens.
@@ -51,7 +50,7 @@ impl Checkpoints {
     /// # Errors
     /// If the store cannot be read or written, or others open the checkpoints all the time.
     pub fn open(
-        store: CheckpointStore,
+        store: Objects,
         settings: CheckpointSettings,
         incarnation: &str,
     ) -> Result<(Self, Option<CheckpointManifest>, Vec<Skipped>), CheckpointsError> {
@@ -119,7 +118,7 @@ impl Checkpoints {
         let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
         let incarnation: String = self.incarnation.chars().map(plain).collect();
         let name = format!("{:020}-{incarnation}-{}.zst", self.last.number + 1, self.sequence);
-        let path = self.store.path(&format!("{BLOB_FOLDER}/{name}"));
+        let path = format!("{BLOB_FOLDER}/{name}");
         let stored = zstd::bulk::compress(bytes, ZSTD_LEVEL).map_err(|error| CheckpointsError::Damaged {
             path: self.store.place_of(&path),
             what: format!("zstd cannot compress it: {error}"),
@@ -133,7 +132,7 @@ impl Checkpoints {
             stored_bytes: stored.len() as u64,
             xxh3_64: checksum(&stored),
         };
-        self.store.put(&path, stored.into(), PutMode::Overwrite)?;
+        self.store.put(&path, stored.into())?;
         self.sequence += 1;
         Ok(blob)
     }
@@ -182,7 +181,7 @@ impl Checkpoints {
     /// is gone then.
     pub fn clean_up(&mut self) -> Result<usize, CheckpointsError> {
         // Blobs are listed before manifests: what another writer adds later is in neither or makes its number known.
-        let present = self.store.names(&self.store.path(BLOB_FOLDER))?;
+        let present = self.store.list(BLOB_FOLDER)?.into_iter().map(|object| object.name);
         let numbers = numbers(&self.store)?;
         if let Some(number) = numbers.last().copied().filter(|number| *number > self.last.number) {
             let by = CheckpointManifest::load(&self.store, number);
@@ -195,7 +194,7 @@ impl Checkpoints {
         let mut named = BTreeSet::new();
         for number in numbers.into_iter().rev() {
             if kept.len() == KEPT {
-                CheckpointManifest::delete(&self.store, number)?;
+                manifests(&self.store).delete(number)?;
                 continue;
             }
             match CheckpointManifest::load(&self.store, number) {
@@ -208,10 +207,10 @@ impl Checkpoints {
                 Err(error) => return Err(error),
             }
         }
-        let unnamed: BTreeSet<String> = present.into_iter().filter(|name| !named.contains(name)).collect();
+        let unnamed: BTreeSet<String> = present.filter(|name| !named.contains(name)).collect();
         let gone: Vec<&String> = unnamed.intersection(&self.unnamed).collect();
         for name in &gone {
-            self.store.delete(&self.store.path(&format!("{BLOB_FOLDER}/{name}")))?;
+            self.store.delete(&format!("{BLOB_FOLDER}/{name}"))?;
         }
         let deleted = gone.len();
         self.unnamed = unnamed;

@@ -11,16 +11,15 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use object_store::PutMode;
 use serde::{Deserialize, Serialize};
 
 use crate::error::HistoryError;
-use crate::parquet::{HistoryStore, WrittenFile};
+use crate::objects::{NumberedObjects, Objects};
+use crate::parquet::WrittenFile;
 
 /// The version of the manifests' format that this build writes and reads.
 pub const FORMAT_VERSION: u64 = 1;
 const MANIFEST_FOLDER: &str = "_manifests";
-const NUMBER_DIGITS: usize = 20;
 
 /// A visible file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,10 +83,11 @@ impl Manifest {
     /// # Errors
     /// [`HistoryError::NoManifest`] if there is none; otherwise if the store cannot be read, or if the manifest is damaged
     /// or of another format version.
-    pub fn latest(store: &HistoryStore) -> Result<Self, HistoryError> {
-        match highest_number(store)? {
+    pub fn latest(store: &Objects) -> Result<Self, HistoryError> {
+        let manifests = manifests(store);
+        match manifests.highest()? {
             Some(number) => Self::load(store, number),
-            None => Err(HistoryError::NoManifest { path: store.place_of(&store.path(MANIFEST_FOLDER)) }),
+            None => Err(HistoryError::NoManifest { path: manifests.place() }),
         }
     }
 
@@ -96,37 +96,30 @@ impl Manifest {
     ///
     /// # Errors
     /// [`HistoryError::Fenced`] if another writer was first; otherwise if the store cannot be read or written.
-    pub fn publish(&self, store: &HistoryStore) -> Result<(), HistoryError> {
-        let path = store.path(&relative_path(self.number));
+    pub fn publish(&self, store: &Objects) -> Result<(), HistoryError> {
+        let manifests = manifests(store);
         let mut json = serde_json::to_vec_pretty(self)
-            .map_err(|source| HistoryError::ManifestDamaged { path: store.place_of(&path), source })?;
+            .map_err(|source| HistoryError::ManifestDamaged { path: manifests.place_of(self.number), source })?;
         json.push(b'\n');
-        let json = Bytes::from(json);
-
-        // Old manifests are deleted in time, which frees their numbers: a writer that slept that long is fenced here.
-        let highest = highest_number(store)?.filter(|highest| *highest > self.number);
-        let taken = match highest {
-            Some(highest) => highest,
-            None if store.put(&path, json.clone(), PutMode::Create)? => return Ok(()),
-            None if store.get(&path)? == json => return Ok(()),
-            None => self.number,
-        };
-        Err(HistoryError::Fenced { number: taken, by: Self::load(store, taken)?.incarnation })
+        match manifests.take(self.number, &Bytes::from(json))? {
+            None => Ok(()),
+            Some(taken) => Err(HistoryError::Fenced { number: taken, by: Self::load(store, taken)?.incarnation }),
+        }
     }
 
-    fn load(store: &HistoryStore, number: u64) -> Result<Self, HistoryError> {
+    fn load(store: &Objects, number: u64) -> Result<Self, HistoryError> {
         /// The only field that every version has.
         #[derive(Deserialize)]
         struct Version {
             format_version: u64,
         }
-        let path = store.path(&relative_path(number));
-        let json = store.get(&path)?;
-        let damaged = |source| HistoryError::ManifestDamaged { path: store.place_of(&path), source };
+        let manifests = manifests(store);
+        let json = manifests.get(number)?;
+        let damaged = |source| HistoryError::ManifestDamaged { path: manifests.place_of(number), source };
         let Version { format_version: found } = serde_json::from_slice(&json).map_err(damaged)?;
         if found != FORMAT_VERSION {
             return Err(HistoryError::ManifestVersion {
-                path: store.place_of(&path),
+                path: manifests.place_of(number),
                 found,
                 supported: FORMAT_VERSION,
             });
@@ -135,15 +128,8 @@ impl Manifest {
     }
 }
 
-fn relative_path(number: u64) -> String {
-    format!("{MANIFEST_FOLDER}/{number:0NUMBER_DIGITS$}.json")
-}
-
-fn highest_number(store: &HistoryStore) -> Result<Option<u64>, HistoryError> {
-    let names = store.names(&store.path(MANIFEST_FOLDER))?;
-    let number =
-        |name: &String| name.strip_suffix(".json").filter(|digits| digits.len() == NUMBER_DIGITS)?.parse().ok();
-    Ok(names.iter().filter_map(number).max())
+fn manifests(store: &Objects) -> NumberedObjects {
+    NumberedObjects::new(store, MANIFEST_FOLDER)
 }
 
 #[cfg(test)]
@@ -151,9 +137,9 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    fn store() -> (tempfile::TempDir, HistoryStore, PathBuf) {
+    fn store() -> (tempfile::TempDir, Objects, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
-        let store = HistoryStore::local(folder.path()).unwrap();
+        let store = Objects::scratch_folder(folder.path()).unwrap().below(super::super::FOLDER);
         let manifests = folder.path().join("parquet/_manifests");
         (folder, store, manifests)
     }

@@ -76,6 +76,8 @@ pub struct StoreSection {
     pub url: StoreUrl,
     /// The time between two writes; more than nothing.
     pub interval: Duration,
+    /// Passed through to the client of a bucket.
+    pub client: ClientSettings,
 }
 
 /// `[http]` and `[sql]`: where a server listens.

@@ -8,7 +8,8 @@
 use std::path::{Path, PathBuf};
 
 use connectors::HistoryError;
-use connectors::parquet::{HistoryStore, Manifest};
+use connectors::objects::Objects;
+use connectors::parquet::{FOLDER, Manifest};
 use operators::domain::tables::TableId;
 use sql::{ColumnDefinition, FileEntry, Session, SessionOptions, SqlError, TableDefinition};
 
@@ -72,8 +73,8 @@ pub fn open_output(output: &Path) -> Result<Session, OutputError> {
     if !output.is_dir() {
         return Err(OutputError::Missing { path: output.to_owned() });
     }
-    let manifest = Manifest::latest(&HistoryStore::local(output)?)?;
-    let folder = output.join("parquet");
+    let manifest = Manifest::latest(&Objects::scratch_folder(output).map_err(HistoryError::from)?.below(FOLDER))?;
+    let folder = output.join(FOLDER);
     let files: Vec<FileEntry> = manifest
         .tables
         .iter()

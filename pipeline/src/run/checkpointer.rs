@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use connectors::CheckpointsError;
-use connectors::checkpoints::{CheckpointBlob, CheckpointSettings, CheckpointStore, Checkpoints};
+use connectors::checkpoints::{CheckpointBlob, CheckpointSettings, Checkpoints};
 use connectors::log::Log;
+use connectors::objects::Objects;
 use operators::dataflow::snapshot::{Section, SnapshotError, SnapshotPart};
 use operators::domain::hash::SHARDS;
 use operators::domain::shards::ShardRange;
@@ -100,7 +101,7 @@ impl Checkpointer {
     /// # Errors
     /// If the store cannot be read or written, or the newest checkpoint makes no sense.
     pub fn open(
-        store: &CheckpointStore,
+        store: &Objects,
         log: &Arc<dyn Log>,
         logic: &str,
         incarnation: &str,

@@ -12,7 +12,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use connectors::parquet::{HistoryStore, Manifest};
+use connectors::objects::Objects;
+use connectors::parquet::Manifest;
 use connectors::{CheckpointsError, HistoryError};
 use operators::domain::rows::{Cell, RowBatch, RowChange};
 use operators::domain::tables::TableId;
@@ -45,7 +46,7 @@ pub struct HistorianSettings {
 
 /// The history of a running pipeline.
 pub struct Historian {
-    store: HistoryStore,
+    store: Objects,
     settings: HistorianSettings,
     manifest: Option<Manifest>,
     writer: DayWriter,
@@ -58,7 +59,7 @@ impl Historian {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn open(store: HistoryStore, settings: HistorianSettings) -> Result<Self, HistoryError> {
+    pub fn open(store: Objects, settings: HistorianSettings) -> Result<Self, HistoryError> {
         let manifest = match Manifest::latest(&store) {
             Ok(manifest) => Some(manifest),
             Err(HistoryError::NoManifest { .. }) => None,

@@ -18,7 +18,6 @@ use connectors::log::{Log, LogError, PollLimits};
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
 
-use super::Stores;
 use super::checkpointer::{CLOSING, Checkpointer, Found, SnapshotRequest};
 use super::clock::{Clock, ClockError, Reading};
 use super::collect::EpochOutput;
@@ -31,6 +30,7 @@ use super::records::Feed;
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
 use super::starting::{StartError, Started, describe_inputs, start};
+use super::stores::Stores;
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
 const POLL_MS_MAX: i64 = 20;

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use connectors::HistoryError;
-use connectors::parquet::{ColumnHints, HistoryStore, ParquetSink, WrittenFile};
+use connectors::objects::Objects;
+use connectors::parquet::{ColumnHints, ParquetSink, WrittenFile};
 use operators::dataflow::driver::Epoch;
 use operators::domain::rows::RowBatch;
 use operators::domain::table::ColumnType;
@@ -103,7 +104,7 @@ pub struct DayWriter {
 
 impl DayWriter {
     /// A writer without rows.
-    pub fn new(store: HistoryStore) -> Self {
+    pub fn new(store: Objects) -> Self {
         DayWriter { sink: ParquetSink::new(store), days: BTreeMap::new() }
     }
 
@@ -244,7 +245,7 @@ fn cut(table: u8, slices: &mut Vec<RowSlice>, frontier: Option<i64>) -> Option<V
 /// The sink. Its output is empty and tells by its frontier what is written or kept.
 pub fn parquet_sink(
     rows: Stream<'_, Epoch, Vec<(TableId, RowBatch)>>,
-    store: HistoryStore,
+    store: Objects,
     files: TableFiles,
     failure: Failure,
 ) -> Stream<'_, Epoch, Vec<()>> {
