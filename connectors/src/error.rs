@@ -175,6 +175,16 @@ pub enum HistoryError {
         /// What the encoder said.
         source: ::parquet::errors::ParquetError,
     },
+    /// A file is not what was written.
+    #[error("the file {path} of table {table} is damaged ({source}): restore it from a copy")]
+    FileDamaged {
+        /// The store and the path in it.
+        path: String,
+        /// The table.
+        table: String,
+        /// What the decoder said.
+        source: ::parquet::errors::ParquetError,
+    },
     /// No manifest exists, so no file is visible.
     #[error(
         "{path} holds no manifest, so no history was ever published there: check the path, or run the pipeline first"
@@ -252,6 +262,7 @@ impl HistoryError {
             Self::NoRows { .. }
             | Self::Rows { .. }
             | Self::Encode { .. }
+            | Self::FileDamaged { .. }
             | Self::NoManifest { .. }
             | Self::ManifestDamaged { .. }
             | Self::ManifestVersion { .. }

@@ -1,5 +1,7 @@
 //! A running pipeline.
 
+pub mod archive;
+pub mod archive_reader;
 pub mod audit;
 pub mod binding;
 pub mod checkpointer;
@@ -10,6 +12,7 @@ pub mod committer;
 pub mod engine;
 pub mod feeder;
 pub mod historian;
+pub mod keeper;
 pub mod live;
 pub mod recompute;
 pub mod records;

@@ -151,7 +151,7 @@ impl Checkpoints {
     ) -> Result<&CheckpointManifest, CheckpointsError> {
         let mut all = self.last.blobs.clone();
         all.extend(blobs);
-        let manifest = CheckpointManifest {
+        let mut manifest = CheckpointManifest {
             number: self.last.number + 1,
             parent: Some(self.last.number),
             epoch: Some(epoch),
@@ -160,7 +160,16 @@ impl Checkpoints {
             blobs: needed(all, self.settings.shards),
             ..self.last.clone()
         };
-        manifest.publish(&self.store)?;
+        loop {
+            match manifest.publish(&self.store) {
+                Ok(()) => break,
+                // One that was given up although it was written: its answer was lost. Each such is passed over once.
+                Err(CheckpointsError::Fenced { number, by }) if by == self.incarnation => {
+                    (manifest.parent, manifest.number) = (Some(number), number + 1);
+                }
+                Err(error) => return Err(error),
+            }
+        }
         self.last = manifest;
         self.sequence = 0;
         self.is_broken = false;
@@ -185,10 +194,9 @@ impl Checkpoints {
         let numbers = numbers(&self.store)?;
         if let Some(number) = numbers.last().copied().filter(|number| *number > self.last.number) {
             let by = CheckpointManifest::load(&self.store, number);
-            return Err(CheckpointsError::Fenced {
-                number,
-                by: by.map_or_else(|_| "unknown".to_owned(), |manifest| manifest.incarnation),
-            });
+            let by = by.map_or_else(|_| "unknown".to_owned(), |manifest| manifest.incarnation);
+            // One of ours whose answer was lost waits for the next commit.
+            return if by == self.incarnation { Ok(0) } else { Err(CheckpointsError::Fenced { number, by }) };
         }
         let mut kept = BTreeSet::new();
         let mut named = BTreeSet::new();

@@ -130,7 +130,7 @@ impl Objects {
 
     /// The full path in the store of `relative`, with slashes between its parts.
     pub fn path(&self, relative: &str) -> Path {
-        relative.split('/').fold(self.prefix.clone(), Path::join)
+        relative.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), Path::join)
     }
 
     /// Where `relative` lies, for people.

@@ -34,6 +34,71 @@ pub struct ManifestFile {
     pub epoch_first: i64,
     /// Its last epoch, in ms.
     pub epoch_last: i64,
+    /// How often its rows were merged.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub merges: u32,
+    /// The input that it holds whole, of a file of the input archive; by topic and partition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offsets: Vec<OffsetRange>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Neighbouring offsets of one input partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OffsetRange {
+    /// The topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: u32,
+    /// First offset.
+    pub first: u64,
+    /// Offset after the last.
+    pub next: u64,
+}
+
+impl OffsetRange {
+    /// The same offsets in as few ranges as they need, in order.
+    pub fn joined(ranges: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut ranges: Vec<Self> = ranges.into_iter().collect();
+        ranges.sort();
+        let mut joined: Vec<Self> = Vec::new();
+        for range in ranges {
+            match joined.last_mut().filter(|last| last.topic == range.topic && last.partition == range.partition) {
+                Some(last) if last.next >= range.first => last.next = last.next.max(range.next),
+                _ => joined.push(range),
+            }
+        }
+        joined
+    }
+
+    /// What of this range none of `others` holds; the first such part.
+    pub fn missing_from(&self, others: &[Self]) -> Option<Self> {
+        let own = others.iter().filter(|other| other.topic == self.topic && other.partition == self.partition);
+        let mut rest = self.clone();
+        for other in Self::joined(own.cloned()) {
+            if other.first > rest.first {
+                break;
+            }
+            rest.first = rest.first.max(other.next);
+        }
+        if rest.first >= rest.next {
+            return None;
+        }
+        let later = others.iter().filter(|other| other.topic == self.topic && other.partition == self.partition);
+        let end = later.map(|other| other.first).filter(|first| *first > rest.first).min();
+        rest.next = rest.next.min(end.unwrap_or(rest.next));
+        Some(rest)
+    }
+}
+
+impl std::fmt::Display for OffsetRange {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{} [{}, {})", self.topic, self.partition, self.first, self.next)
+    }
 }
 
 /// All files of all tables that are visible, up to one epoch.
@@ -74,8 +139,8 @@ impl Manifest {
     /// Makes a written file visible, once this manifest is published.
     pub fn add(&mut self, table: &str, epoch_first: i64, epoch_last: i64, file: WrittenFile) {
         let WrittenFile { path, rows, bytes } = file;
-        let files = self.tables.entry(table.to_owned()).or_default();
-        files.push(ManifestFile { path, rows, bytes, epoch_first, epoch_last });
+        let file = ManifestFile { path, rows, bytes, epoch_first, epoch_last, merges: 0, offsets: Vec::new() };
+        self.tables.entry(table.to_owned()).or_default().push(file);
     }
 
     /// The latest manifest in `store`.
@@ -107,7 +172,7 @@ impl Manifest {
         }
     }
 
-    fn load(store: &Objects, number: u64) -> Result<Self, HistoryError> {
+    pub(super) fn load(store: &Objects, number: u64) -> Result<Self, HistoryError> {
         /// The only field that every version has.
         #[derive(Deserialize)]
         struct Version {
@@ -128,7 +193,7 @@ impl Manifest {
     }
 }
 
-fn manifests(store: &Objects) -> NumberedObjects {
+pub(super) fn manifests(store: &Objects) -> NumberedObjects {
     NumberedObjects::new(store, MANIFEST_FOLDER)
 }
 
@@ -151,6 +216,21 @@ mod tests {
         manifest.add("leads", 50, 99, file);
         manifest.tables.insert("deals".to_owned(), Vec::new());
         manifest
+    }
+
+    #[test]
+    fn ranges_are_joined_and_what_is_missing_is_named() {
+        let range = |first, next| OffsetRange { topic: "leads".into(), partition: 0, first, next };
+        let joined = OffsetRange::joined([range(10, 20), range(0, 5), range(5, 10), range(30, 40)]);
+        assert_eq!(joined, [range(0, 20), range(30, 40)]);
+        assert_eq!(range(2, 20).missing_from(&joined), None);
+        assert_eq!(range(2, 35).missing_from(&joined), Some(range(20, 30)));
+        assert_eq!(range(25, 50).missing_from(&joined), Some(range(25, 30)));
+        assert_eq!(range(38, 50).missing_from(&joined), Some(range(40, 50)));
+        assert_eq!(
+            OffsetRange { partition: 1, ..range(0, 1) }.missing_from(&joined).unwrap().to_string(),
+            "leads/1 [0, 1)"
+        );
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(super) fn overlay(config: &mut Config, entries: Entries) -> Vec<Problem> {
         reader.set(&[table, "interval"], &mut store.interval);
         overlay_client(&mut reader, table, &mut store.client);
     }
+    reader.set(&["archive", "retention"], &mut config.archive.retention);
     reader.set(&["http", "listen"], &mut config.http.listen);
     reader.set(&["sql", "listen"], &mut config.sql.listen);
     overlay_tokens(&mut reader, &mut config.security.token);

@@ -80,6 +80,14 @@ pub struct StoreSection {
     pub client: ClientSettings,
 }
 
+/// `[archive]`: input records beside the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveSection {
+    /// How long they are kept; nothing keeps none.
+    pub retention: Duration,
+}
+
 /// `[http]` and `[sql]`: where a server listens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

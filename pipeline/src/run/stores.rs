@@ -16,10 +16,19 @@ pub struct Stores {
     pub history_interval: Duration,
     /// What decided results, for its manifests.
     pub history_settings: serde_json::Value,
+    /// What waits to be written into it, in bytes, at most.
+    pub history_bytes_max: u64,
+    /// How long input records are kept in its archive, in milliseconds; none are without.
+    pub archive_retention_ms: Option<i64>,
     /// Checkpoints.
     pub checkpoints: Objects,
     /// How often one is made.
     pub checkpoint_interval: Duration,
+}
+
+/// What waits to be written into the history, as a part of the configured memory: one eighth, at least 32 MiB.
+fn history_bytes_max(config: &Config) -> u64 {
+    (config.memory_limit_bytes() / 8).max(32 << 20)
 }
 
 /// Opens the places that a configuration names. Folders are made; buckets are contacted by the first who reads or writes.
@@ -30,6 +39,8 @@ pub fn open_stores(config: &Config) -> Result<Stores, ObjectsError> {
     Ok(Stores {
         history: open_store(&config.parquet.url, &config.parquet.client, parquet::FOLDER)?,
         history_interval: Duration::from_millis(config.parquet_interval_ms()),
+        history_bytes_max: history_bytes_max(config),
+        archive_retention_ms: Some(config.archive_retention_ms() as i64).filter(|retention_ms| *retention_ms > 0),
         history_settings: serde_json::json!({
             "dedup_horizon_ms": config.dedup_horizon_ms(),
             "retention_ms": config.retention_ms(),
@@ -62,10 +73,9 @@ mod tests {
     fn each_store_has_a_folder_of_its_own_once() {
         let root = tempfile::tempdir().unwrap();
         let place = |url: &StoreUrl| open_store(url, &ClientSettings::default(), "parquet").unwrap().place_of("x");
-        for folder in ["", "parquet"] {
-            let expect = root.path().join("parquet/x").display().to_string();
-            assert_eq!(place(&StoreUrl::Folder(root.path().join(folder))), expect);
-        }
+        let expect = root.path().join("parquet/x").display().to_string();
+        assert_eq!(place(&StoreUrl::Folder(root.path().to_owned())), expect);
+        assert_eq!(place(&StoreUrl::Folder(root.path().join("parquet"))), expect);
         for prefix in ["", "shop", "shop/parquet", "notparquet"] {
             let url = StoreUrl::S3 { bucket: "bucket".into(), prefix: prefix.into() };
             let expect = match prefix {
