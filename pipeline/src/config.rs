@@ -40,7 +40,8 @@ pub use client_settings::ClientSettings;
 pub use duration::Duration;
 pub use error::{ConfigError, Origin, Problem};
 pub use sections::{
-    KafkaSection, ListenSection, PipelineSection, ReplaySection, SecuritySection, SourceSection, StoreSection, Token,
+    ArchiveSection, KafkaSection, ListenSection, PipelineSection, ReplaySection, SecuritySection, SourceSection,
+    StoreSection, Token,
 };
 pub use setting::{Role, SourceKind};
 pub use store_url::StoreUrl;
@@ -68,6 +69,8 @@ pub struct Config {
     pub checkpoint: StoreSection,
     /// Where and how often history is written.
     pub parquet: StoreSection,
+    /// Input records beside the history.
+    pub archive: ArchiveSection,
     /// The HTTP server.
     pub http: ListenSection,
     /// The SQL server.
@@ -156,6 +159,11 @@ impl Config {
     /// `parquet.interval` in milliseconds.
     pub fn parquet_interval_ms(&self) -> u64 {
         self.parquet.interval.ms()
+    }
+
+    /// `archive.retention` in milliseconds.
+    pub fn archive_retention_ms(&self) -> u64 {
+        self.archive.retention.ms()
     }
 
     /// `pipeline.memory_limit` in bytes.

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use connectors::parquet::HistoryStore;
+use connectors::objects::Objects;
 use connectors::topics::{JsonLinesSink, TopicNumber};
 use operators::dataflow::daily_kpis::{DailyKpis, KpiBatch, daily_kpis};
 use operators::dataflow::driver::{Epoch, Machine, drive};
@@ -46,7 +46,7 @@ use crate::sinks::topics::letter_sink;
 /// Where results go.
 pub struct Outputs {
     /// Parquet.
-    pub store: HistoryStore,
+    pub store: Objects,
     /// The files written so far.
     pub files: TableFiles,
     /// The topics' sink, on worker 0.

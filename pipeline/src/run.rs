@@ -1,5 +1,7 @@
 //! A running pipeline.
 
+pub mod archive;
+pub mod archive_reader;
 pub mod audit;
 pub mod binding;
 pub mod checkpointer;
@@ -10,6 +12,7 @@ pub mod committer;
 pub mod engine;
 pub mod feeder;
 pub mod historian;
+pub mod keeper;
 pub mod live;
 pub mod recompute;
 pub mod records;
@@ -18,12 +21,8 @@ pub mod recovery;
 mod simulation;
 pub mod source;
 pub mod starting;
+pub mod stores;
 
-use std::time::Duration;
-
-use connectors::checkpoints::CheckpointStore;
-use connectors::parquet::HistoryStore;
-use connectors::{CheckpointsError, HistoryError};
 use operators::dataflow::entities::EntitySettings;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -32,7 +31,7 @@ use self::committer::CommitSettings;
 use self::engine::EngineSettings;
 use self::live::LiveSettings;
 use self::source::SourceSettings;
-use crate::config::{Config, StoreUrl};
+use crate::config::Config;
 
 /// Input on its way, as a part of the configured memory: one sixteenth, at least 16 MiB.
 fn window_bytes_max(config: &Config) -> u64 {
@@ -78,63 +77,4 @@ pub struct Nowhere;
 
 impl Publisher for Nowhere {
     fn publish(&mut self, _published: Published) {}
-}
-
-/// Where a run keeps what is not the log's.
-#[derive(Clone, Debug)]
-pub struct Stores {
-    /// History.
-    pub history: HistoryStore,
-    /// How often it is written.
-    pub history_interval: Duration,
-    /// What decided results, for its manifests.
-    pub history_settings: serde_json::Value,
-    /// Checkpoints.
-    pub checkpoints: CheckpointStore,
-    /// How often one is made.
-    pub checkpoint_interval: Duration,
-}
-
-/// Why a store cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoresError {
-    /// The history's place.
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    /// The checkpoints' place.
-    #[error(transparent)]
-    Checkpoints(#[from] CheckpointsError),
-    /// A kind of place that is not supported.
-    #[error("{key} {url} names a bucket, and this build writes to folders only: name one with file:")]
-    Bucket {
-        /// The key of the configuration.
-        key: &'static str,
-        /// The place.
-        url: String,
-    },
-}
-
-/// Opens the places that a configuration names.
-///
-/// # Errors
-/// If one cannot be used.
-pub fn open_stores(config: &Config) -> Result<Stores, StoresError> {
-    let folder = |key, url: &StoreUrl, own: &str| match url {
-        // Each store names its files below a folder of its own, which a path may already end with.
-        StoreUrl::Folder(folder) if folder.ends_with(own) => Ok(folder.parent().unwrap_or(folder).to_owned()),
-        StoreUrl::Folder(folder) => Ok(folder.clone()),
-        StoreUrl::S3 { .. } => Err(StoresError::Bucket { key, url: url.to_string() }),
-    };
-    Ok(Stores {
-        history: HistoryStore::local(&folder("parquet.url", &config.parquet.url, "parquet")?)?,
-        history_interval: Duration::from_millis(config.parquet_interval_ms()),
-        history_settings: serde_json::json!({
-            "dedup_horizon_ms": config.dedup_horizon_ms(),
-            "retention_ms": config.retention_ms(),
-            "max_future_ms": config.max_future_ms(),
-            "logic_version": env!("CARGO_PKG_VERSION"),
-        }),
-        checkpoints: CheckpointStore::local(&folder("checkpoint.url", &config.checkpoint.url, "checkpoints")?)?,
-        checkpoint_interval: Duration::from_millis(config.checkpoint_interval_ms()),
-    })
 }

@@ -83,6 +83,12 @@ fn history_sql(definition: &TableDefinition) -> String {
     )
 }
 
+/// Every row as it was written.
+fn archive_sql(definition: &TableDefinition) -> String {
+    let columns = list(definition.stored().map(|column| column.name.as_str()).chain(["epoch"]));
+    format!("select {columns} from versions.{}", quoted(&definition.name))
+}
+
 impl Session {
     /// Opens a session over `files`.
     ///
@@ -140,10 +146,14 @@ impl Session {
         for definition in &self.definitions {
             let table = quoted(&definition.name);
             self.register_versions(definition, paths.get(definition.name.as_str()))?;
+            if definition.is_archive {
+                self.register_view(&format!("history.{table}"), &archive_sql(definition)).await?;
+                continue;
+            }
             self.register_view(&format!("stored.{table}"), &stored_sql(definition)).await?;
             self.register_view(&format!("history.{table}"), &history_sql(definition)).await?;
         }
-        for definition in &self.definitions {
+        for definition in self.definitions.iter().filter(|definition| !definition.is_archive) {
             let table = quoted(&definition.name);
             let sql = definition.view.clone().unwrap_or_else(|| format!("select * from stored.{table}"));
             self.register_view(&format!("public.{table}"), &sql).await?;

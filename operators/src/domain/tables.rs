@@ -322,12 +322,28 @@ static EPOCHS: Table = Table {
     view: None,
 };
 
+/// The input archive: not a table that the dataflow gives rows of, but every record as it was read. Only in schema `history`.
+pub static ARCHIVE: Table = Table {
+    name: "events",
+    comment: "Every input record, accepted or not, as it was read.",
+    columns: &[
+        c("dealer_id", Text, "Always null: what cannot be read belongs to no dealer.").key(),
+        c("topic", Text, "Input topic.").key().repetitive(),
+        c("log_partition", Integer, "Its partition.").key().repetitive(),
+        c("log_offset", Integer, "Offset in the partition.").key(),
+        c("received_at", Timestamp, "The log's own time of the record."),
+        c("payload", Bytes, "Its bytes."),
+    ],
+    view: None,
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn declarations_are_sound() {
+        assert_eq!(ARCHIVE.columns[0].name, "dealer_id");
         for id in TableId::ALL {
             let table = id.table();
             assert_eq!(table.columns[0].name, "dealer_id");

@@ -15,8 +15,9 @@ use crate::logs::{PARTITIONS_DEFAULT, open_log, topic_specs};
 use crate::produce::{Pace, produce};
 use crate::run::audit::audit;
 use crate::run::live::{Control, run as run_live};
+use crate::run::live_settings;
 use crate::run::starting::describe_inputs;
-use crate::run::{live_settings, open_stores};
+use crate::run::stores::open_stores;
 use crate::signals::stop_on_signals;
 use crate::simulate::{DisorderOptions, SimulateOptions, simulate};
 

@@ -8,7 +8,8 @@ use operators::domain::time::format_rfc3339;
 use super::{CommandError, load_config};
 use crate::logs::open_log;
 use crate::run::live::{Control, RunReport, run as run_live};
-use crate::run::{live_settings, open_stores};
+use crate::run::live_settings;
+use crate::run::stores::open_stores;
 use crate::signals::stop_on_signals;
 
 /// Runs the pipeline until it is told to stop.

@@ -76,6 +76,16 @@ pub struct StoreSection {
     pub url: StoreUrl,
     /// The time between two writes; more than nothing.
     pub interval: Duration,
+    /// Passed through to the client of a bucket.
+    pub client: ClientSettings,
+}
+
+/// `[archive]`: input records beside the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveSection {
+    /// How long they are kept; nothing keeps none.
+    pub retention: Duration,
 }
 
 /// `[http]` and `[sql]`: where a server listens.

@@ -25,6 +25,8 @@ tick = "90m"
 commit_bytes_max = "1MB"
 [checkpoint]
 url = "s3://bucket/checkpoints/"
+client.endpoint = "http://store:9000"
+client.secret_access_key = "hunter2"
 [http]
 listen = "0.0.0.0:80"
 [[security.token]]
@@ -174,7 +176,7 @@ fn unknown_keys_name_the_nearest() {
     check_problem(
         "[zzz]\ny = 1",
         "F: `zzz.y` is not a known key: remove it, or use one of `name`, `data_dir`, `source`, `kafka`, `pipeline`, `replay`, \
-         `checkpoint`, `parquet`, `http`, `sql`, `security`, `models`",
+         `checkpoint`, `parquet`, `archive`, `http`, `sql`, `security`, `models`",
     );
     check_variable_problem(
         ("DEALERFLOW_KAFKA_BROKERS", "a:1"),

@@ -8,8 +8,10 @@
 use std::path::{Path, PathBuf};
 
 use connectors::HistoryError;
-use connectors::parquet::{HistoryStore, Manifest};
-use operators::domain::tables::TableId;
+use connectors::objects::Objects;
+use connectors::parquet::{FOLDER, Manifest};
+use operators::domain::table::Table;
+use operators::domain::tables::{ARCHIVE, TableId};
 use sql::{ColumnDefinition, FileEntry, Session, SessionOptions, SqlError, TableDefinition};
 
 use crate::arrow_rows::data_type;
@@ -42,26 +44,24 @@ pub enum OutputError {
 
 /// The tables as the SQL layer sees them.
 pub fn definitions() -> Vec<TableDefinition> {
-    let definition = |id: TableId| {
-        let table = id.table();
-        TableDefinition {
-            name: table.name.to_owned(),
-            comment: table.comment.to_owned(),
-            columns: table
-                .columns
-                .iter()
-                .map(|column| ColumnDefinition {
-                    name: column.name.to_owned(),
-                    data_type: data_type(column.column_type),
-                    comment: column.comment.to_owned(),
-                    computed: column.computed,
-                })
-                .collect(),
-            key: table.columns.iter().filter(|column| column.key).map(|column| column.name.to_owned()).collect(),
-            view: table.view.map(str::to_owned),
-        }
+    let definition = |table: &'static Table| TableDefinition {
+        name: table.name.to_owned(),
+        comment: table.comment.to_owned(),
+        columns: table
+            .columns
+            .iter()
+            .map(|column| ColumnDefinition {
+                name: column.name.to_owned(),
+                data_type: data_type(column.column_type),
+                comment: column.comment.to_owned(),
+                computed: column.computed,
+            })
+            .collect(),
+        key: table.columns.iter().filter(|column| column.key).map(|column| column.name.to_owned()).collect(),
+        view: table.view.map(str::to_owned),
+        is_archive: std::ptr::eq(table, &ARCHIVE),
     };
-    TableId::ALL.map(definition).into()
+    TableId::ALL.into_iter().map(TableId::table).chain([&ARCHIVE]).map(definition).collect()
 }
 
 /// Opens the outputs of a finished replay.
@@ -72,8 +72,8 @@ pub fn open_output(output: &Path) -> Result<Session, OutputError> {
     if !output.is_dir() {
         return Err(OutputError::Missing { path: output.to_owned() });
     }
-    let manifest = Manifest::latest(&HistoryStore::local(output)?)?;
-    let folder = output.join("parquet");
+    let manifest = Manifest::latest(&Objects::scratch_folder(output).map_err(HistoryError::from)?.below(FOLDER))?;
+    let folder = output.join(FOLDER);
     let files: Vec<FileEntry> = manifest
         .tables
         .iter()

@@ -16,6 +16,7 @@ use connectors::log::{
 use super::binding::{BINDING_FORMAT, Binding, MessageSum, OutputSum};
 use super::collect::EpochOutput;
 use super::committer::{Action, CommitSettings, Committer, Input};
+use super::records::RecordChunk;
 use super::recovery::compare;
 use super::source::Close;
 use crate::messages::{EPOCHS, Message, letter_message};
@@ -27,6 +28,18 @@ pub struct Published {
     pub binding: Binding,
     /// What it gave.
     pub output: EpochOutput,
+    /// The records that it holds, if they are kept for the archive.
+    pub records: Vec<RecordChunk>,
+}
+
+impl Published {
+    /// About how much memory it holds, in bytes, without a snapshot.
+    pub fn size_bytes(&self) -> u64 {
+        let rows = self.output.rows.iter().map(|(_, slice)| slice.size_bytes());
+        let letters = self.output.letters.iter().map(|letter| size_of_val(letter) + letter.payload.bytes.len());
+        let records = self.records.iter().map(RecordChunk::size_bytes);
+        rows.chain(letters).chain(records).sum::<usize>() as u64
+    }
 }
 
 /// Who hears of durable epochs, in order.
@@ -54,6 +67,7 @@ struct Held {
     binding_bytes: Vec<u8>,
     output: EpochOutput,
     messages: Vec<(u32, Message)>,
+    records: Vec<RecordChunk>,
 }
 
 /// Commits what the workers give.
@@ -63,7 +77,7 @@ pub struct Commits {
     identity: RunIdentity,
     /// Partitions of each output topic.
     partitions: BTreeMap<&'static str, u32>,
-    closes: VecDeque<Close>,
+    closes: VecDeque<(Close, Vec<RecordChunk>)>,
     outputs: VecDeque<EpochOutput>,
     held: VecDeque<Held>,
     group: CommitGroup,
@@ -109,9 +123,9 @@ impl Commits {
         }
     }
 
-    /// An epoch was closed. Comes before its outputs.
-    pub fn closed(&mut self, close: Close) {
-        self.closes.push_back(close);
+    /// An epoch was closed; with its records, if they are kept. Comes before its outputs.
+    pub fn closed(&mut self, close: Close, records: Vec<RecordChunk>) {
+        self.closes.push_back((close, records));
     }
 
     /// An epoch's outputs are whole. Epochs come in order.
@@ -145,7 +159,8 @@ impl Commits {
             }
             Action::Publish { epochs } => {
                 for held in self.held.drain(..epochs) {
-                    publisher.publish(Published { binding: held.binding, output: held.output });
+                    let Held { binding, output, records, .. } = held;
+                    publisher.publish(Published { binding, output, records });
                 }
             }
             Action::Pause { pause_ms } => {
@@ -160,14 +175,16 @@ impl Commits {
 
     /// Brings closed epochs and their outputs together, in order.
     fn pair(&mut self, publisher: &mut dyn Publisher) -> Result<(), String> {
-        while let (Some(close), Some(output)) = (self.closes.front(), self.outputs.front()) {
+        while let (Some((close, _)), Some(output)) = (self.closes.front(), self.outputs.front()) {
             if close.epoch != output.epoch {
                 return Err(format!(
                     "epoch {} was closed, but outputs of epoch {} came: report this",
                     close.epoch, output.epoch
                 ));
             }
-            let (Some(close), Some(output)) = (self.closes.pop_front(), self.outputs.pop_front()) else { break };
+            let (Some((close, records)), Some(output)) = (self.closes.pop_front(), self.outputs.pop_front()) else {
+                break;
+            };
             let messages: Vec<(u32, Message)> = output
                 .letters
                 .iter()
@@ -176,8 +193,14 @@ impl Commits {
                 .collect();
             let outputs = sums(&messages);
             if let Some(recorded) = close.recorded {
+                if close.records != recorded.records {
+                    return Err(format!(
+                        "epoch {} was recorded with {} records, and {} came back from the log or the archive: input is missing",
+                        recorded.epoch, recorded.records, close.records
+                    ));
+                }
                 compare(&recorded, &outputs, &self.identity.settings, &self.identity.logic)?;
-                publisher.publish(Published { binding: recorded, output });
+                publisher.publish(Published { binding: recorded, output, records });
                 continue;
             }
             let binding = Binding {
@@ -188,6 +211,7 @@ impl Commits {
                 inputs: close.inputs,
                 idle: close.idle,
                 records: close.records,
+                skipped: close.skipped,
                 outputs,
                 output_partitions: self.partitions.iter().map(|(topic, count)| ((*topic).to_owned(), *count)).collect(),
                 settings: self.identity.settings.clone(),
@@ -196,7 +220,7 @@ impl Commits {
             let binding_bytes = binding.to_bytes(&self.identity.pipeline);
             let bytes = binding_bytes.len() + messages.iter().map(|(_, message)| message.bytes()).sum::<usize>();
             let count = messages.len() as u64 + 1;
-            self.held.push_back(Held { binding, binding_bytes, output, messages });
+            self.held.push_back(Held { binding, binding_bytes, output, messages, records });
             self.actions.extend(self.machine.handle(Input::Collected { bytes: bytes as u64, messages: count }));
         }
         Ok(())
@@ -312,7 +336,9 @@ mod tests {
         let mut commits = Commits::new(Box::new(Willing), settings, identity, BTreeMap::new());
         let mut published = Counted(Vec::new());
         let (inputs, idle) = (Vec::new(), Vec::new());
-        commits.closed(Close { epoch: 50, previous: None, inputs, idle, records: 0, bytes: 0, recorded: None });
+        let (skipped, recorded) = (Vec::new(), None);
+        let close = Close { epoch: 50, previous: None, inputs, idle, records: 0, bytes: 0, skipped, recorded };
+        commits.closed(close, Vec::new());
         commits.collected(EpochOutput { epoch: 50, ..EpochOutput::default() });
         // No step lies between: both messages lay in the commit thread's inbox.
         commits.drain();

@@ -14,11 +14,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use connectors::HistoryError;
-use connectors::log::{Log, LogError, PollLimits};
+use connectors::log::{Log, LogError, LogReader, PollLimits};
+use connectors::objects::Objects;
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
 
-use super::Stores;
+use super::archive_reader::ArchiveReader;
+use super::binding::InputRange;
 use super::checkpointer::{CLOSING, Checkpointer, Found, SnapshotRequest};
 use super::clock::{Clock, ClockError, Reading};
 use super::collect::EpochOutput;
@@ -26,11 +28,13 @@ use super::commits::{Commits, Published, Publisher, RunIdentity, Turn};
 use super::committer::CommitSettings;
 use super::engine::{Engine, EngineSettings};
 use super::feeder::{FeedError, FeedSink, Feeder};
-use super::historian::{Historian, HistorianSettings, OnEnd, start_historian};
-use super::records::Feed;
+use super::historian::{Historian, HistorianSettings};
+use super::keeper::{OnEnd, start_keeper};
+use super::records::{Feed, RecordChunk};
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
 use super::starting::{StartError, Started, describe_inputs, start};
+use super::stores::Stores;
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
 const POLL_MS_MAX: i64 = 20;
@@ -40,6 +44,11 @@ const FULL_WAIT: Duration = Duration::from_millis(2);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(30);
 /// How long everything closed may take to be committed once the end is asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
+
+/// How long the stores may take to arrange the last checkpoint before it is done without.
+const LAST_CALL_MAX: Duration = Duration::from_secs(1);
+/// How long a reader of the history may take: files that it began with stay for so long.
+const READING_MS: i64 = 3_600_000;
 
 /// Settings of a run.
 #[derive(Clone, Debug)]
@@ -131,7 +140,7 @@ pub(super) fn reading(started: Instant) -> Reading {
 }
 
 enum ToCommit {
-    Closed(Box<Close>),
+    Closed(Box<Close>, Vec<RecordChunk>),
     Collected(Box<EpochOutput>),
     Drain,
 }
@@ -187,7 +196,7 @@ impl CommitThread {
 
     fn take(&mut self, message: ToCommit) {
         match message {
-            ToCommit::Closed(close) => self.commits.closed(*close),
+            ToCommit::Closed(close, records) => self.commits.closed(*close, records),
             ToCommit::Collected(output) => self.commits.collected(*output),
             ToCommit::Drain => self.commits.drain(),
         }
@@ -207,10 +216,10 @@ impl FeedSink for Wiring<'_> {
         self.engine.feed(worker, feed);
     }
 
-    fn closed(&mut self, close: Close) {
+    fn closed(&mut self, close: Close, records: Vec<RecordChunk>) {
         self.closed.store(close.epoch, Ordering::Release);
         // The commit thread is gone only when the run is ending.
-        let _ = self.commits.send(ToCommit::Closed(Box::new(close)));
+        let _ = self.commits.send(ToCommit::Closed(Box::new(close), records));
     }
 
     fn snapshot_wanted(&mut self) -> Option<ShardRange> {
@@ -244,7 +253,7 @@ pub fn run(
         Ok(place)
     };
     let Started { plan, committer, output_partitions } =
-        start(log.as_ref(), &settings.name, &hint, &mut find_checkpoint)?;
+        start(log.as_ref(), &settings.name, &hint, &mut find_checkpoint, &stores.history)?;
     let Some(Found { checkpointer, restored, .. }) = found else {
         return Err(RunError::Engine("recovery looked for no checkpoint; report this".into()));
     };
@@ -261,8 +270,11 @@ pub fn run(
     let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now())?;
     let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded);
     let workers = settings.engine.workers.max(1);
-    let reader = log.reader("source")?;
+    let reader = archive_first(log.reader("source")?, &stores.history, plan.archived)?;
     let mut feeder = Feeder::new(reader, source, &plan.starts, workers, PollLimits::default(), now())?;
+    if stores.archive_retention_ms.is_some() {
+        feeder = feeder.keeping_records();
+    }
 
     let identity = RunIdentity {
         pipeline: settings.name.clone(),
@@ -273,7 +285,9 @@ pub fn run(
     let historian = HistorianSettings {
         incarnation: hint,
         settings: stores.history_settings.clone(),
-        interval: stores.history_interval,
+        bytes_max: stores.history_bytes_max / 4,
+        archive_retention_ms: stores.archive_retention_ms,
+        reading_ms: READING_MS,
     };
     let historian = Historian::open(stores.history.clone(), historian)?;
     let failed = Arc::new(Mutex::new(None));
@@ -285,8 +299,9 @@ pub fn run(
         })
     };
     let (request, closed) = (checkpointer.request(), checkpointer.closed());
-    let publisher =
-        start_historian(historian, checkpointer, on_end).map_err(|error| RunError::Engine(error.to_string()))?;
+    let (interval, bytes_max) = (stores.history_interval, stores.history_bytes_max);
+    let (publisher, last_call) = start_keeper(historian, checkpointer, interval, bytes_max, on_end)
+        .map_err(|error| RunError::Engine(error.to_string()))?;
     let (to_commit, inbox) = channel();
     let released = Arc::new(AtomicI64::new(i64::MIN));
     let commit_thread = CommitThread {
@@ -342,6 +357,16 @@ pub fn run(
             }
         }
     }
+    // What could not go on by itself is not asked for more.
+    if outcome.is_ok() && failed.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+        last_call.ask(LAST_CALL_MAX);
+        match feeder.close_last(now(), &mut wiring) {
+            Ok(is_closed) => report.epochs += u64::from(is_closed),
+            Err(error) => outcome = Err(RunError::from(error)),
+        }
+    } else {
+        drop(last_call);
+    }
     report.last_epoch = feeder.source().last_epoch();
     drop(feeder);
     report.statistics = engine.finish().map_err(RunError::Engine)?;
@@ -351,6 +376,27 @@ pub fn run(
         return Err(RunError::Commit(reason));
     }
     outcome.map(|()| report)
+}
+
+/// The log's reader, behind the archive's if the log has let go of what recovery needs.
+pub(super) fn archive_first(
+    reader: Box<dyn LogReader>,
+    history: &Objects,
+    archived: Vec<InputRange>,
+) -> Result<Box<dyn LogReader>, HistoryError> {
+    if archived.is_empty() {
+        return Ok(reader);
+    }
+    for range in &archived {
+        tracing::warn!(
+            topic = range.topic,
+            partition = range.partition,
+            first = range.first,
+            next = range.next,
+            "these records have expired in the log and are read from the input archive"
+        );
+    }
+    Ok(Box::new(ArchiveReader::new(reader, history.clone(), archived)?))
 }
 
 fn spawn_commits(thread: CommitThread) -> Result<JoinHandle<()>, RunError> {
@@ -383,7 +429,8 @@ pub(super) fn add_new_partitions(log: &dyn Log, feeder: &mut Feeder, now: Readin
     let topics = describe_inputs(log)?;
     let found = topics.iter().flat_map(|topic| &topic.partitions);
     let new = found.filter(|found| !feeder.partitions().contains(&found.partition));
-    let starts: Vec<Start> = new.map(|found| Start { partition: found.partition, offset: found.earliest }).collect();
+    let starts: Vec<Start> =
+        new.map(|found| Start { partition: found.partition, offset: found.earliest, is_new: true }).collect();
     if !starts.is_empty() {
         tracing::info!(count = starts.len(), "new partitions are read from their beginning");
         feeder.add_partitions(&starts, now)?;

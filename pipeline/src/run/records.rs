@@ -49,6 +49,14 @@ pub struct RecordChunk {
     pub records: Vec<ChunkRecord>,
 }
 
+impl RecordChunk {
+    /// Memory that it holds, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        // A record without a payload takes room too.
+        self.raw.0.len() + self.records.len() * size_of::<ChunkRecord>()
+    }
+}
+
 /// An epoch as the workers need to know it.
 #[derive(Clone, Debug)]
 pub struct EpochEnds {

@@ -54,6 +54,8 @@ pub struct Close {
     pub records: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Records that had expired before their partition was ever read.
+    pub skipped: Vec<InputRange>,
     /// The record of it, if it was committed before a restart: then its outputs are compared and not written.
     pub recorded: Option<Binding>,
 }
@@ -76,6 +78,8 @@ struct PartitionState {
     pending_bytes: u64,
     watermark_ms: Option<i64>,
     active_ms: i64,
+    /// Whether records before the first one had expired and no epoch says so yet.
+    skips: bool,
 }
 
 impl PartitionState {
@@ -155,8 +159,16 @@ impl Source {
             pending_bytes: 0,
             watermark_ms: None,
             active_ms: now.monotonic_ms,
+            skips: false,
         };
         self.partitions.insert(partition, state);
+    }
+
+    /// Says that the records before a partition's start had expired before any was read: its first epoch tells.
+    pub fn skips(&mut self, partition: InputPartition) {
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.skips = true;
+        }
     }
 
     /// Offsets at which records of a partition must be kept apart, because recorded epochs end there, in order.
@@ -223,6 +235,19 @@ impl Source {
         if !self.binds_new || self.pending_records == 0 || self.clock.wait_ms(now) > 0 {
             return Ok(None);
         }
+        self.close_new(now).map(Some)
+    }
+
+    /// The last epoch, of whatever is pending, perhaps nothing; none while recorded epochs are left, or before the first one.
+    ///
+    /// # Errors
+    /// As [`Source::close`].
+    pub fn close_last(&mut self, now: Reading) -> Result<Option<Close>, ClockError> {
+        let is_empty = self.last_epoch.is_none() && self.pending_records == 0;
+        if self.is_replaying() || !self.binds_new || is_empty { Ok(None) } else { self.close_new(now).map(Some) }
+    }
+
+    fn close_new(&mut self, now: Reading) -> Result<Close, ClockError> {
         let epoch = self.clock.next_epoch(now)?;
         self.clock.closed(epoch, now);
         let moved = self.partitions.iter().filter(|(_, state)| !state.pending.is_empty());
@@ -236,13 +261,17 @@ impl Source {
             .collect();
         let idle = self.partitions.iter().filter(|(_, state)| self.is_idle(state, now));
         let idle = idle.map(|(partition, _)| partition.to_string()).collect();
-        Ok(Some(self.bind(epoch, inputs, idle, None)))
+        Ok(self.bind(epoch, inputs, idle, None))
     }
 
     fn bind(&mut self, epoch: i64, inputs: Vec<InputRange>, idle: Vec<String>, recorded: Option<Binding>) -> Close {
         let (mut records, mut bytes) = (0, 0);
+        let mut skipped = Vec::new();
         for range in &inputs {
             if let Some(state) = range.input_partition().and_then(|partition| self.partitions.get_mut(&partition)) {
+                if std::mem::take(&mut state.skips) {
+                    skipped.push(InputRange { first: 0, next: range.first, ..range.clone() });
+                }
                 let taken = state.take_before(range.next);
                 records += taken.0;
                 bytes += taken.1;
@@ -253,7 +282,7 @@ impl Source {
         self.closed.push_back((epoch, bytes));
         self.closed_bytes += bytes;
         let previous = self.last_epoch.replace(epoch);
-        Close { epoch, previous, inputs, idle, records, bytes, recorded }
+        Close { epoch, previous, inputs, idle, records, bytes, skipped, recorded }
     }
 
     /// Says that the results of every epoch up to this one are settled.
@@ -349,6 +378,7 @@ mod tests {
             inputs: inputs.iter().map(range).collect(),
             idle: Vec::new(),
             records: 0,
+            skipped: Vec::new(),
             outputs: Vec::new(),
             output_partitions: BTreeMap::new(),
             settings: String::new(),

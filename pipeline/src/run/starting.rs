@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use connectors::HistoryError;
 use connectors::log::{
     CommitterIdentity, Log, LogCommitter, LogError, LogReader, PartitionEvent, PartitionStart, PollLimits, RecordBatch,
     StartOffset, TopicPartition, wait_until_settled,
 };
+use connectors::objects::Objects;
 use operators::domain::event::Topic;
 
+use super::archive_reader::missing_in_archive;
 use super::binding::{Binding, BindingError, InputPartition};
 use super::checkpointer::CheckpointError;
 use super::recovery::{Action, CheckpointPlace, Input, PartitionFound, Plan, Recovery, TopicFound};
@@ -41,6 +44,9 @@ pub enum StartError {
     /// The checkpoints cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The input archive cannot be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// Recovery says no.
     #[error("{0}")]
     Refused(String),
@@ -65,6 +71,7 @@ pub fn start(
     name: &str,
     incarnation_hint: &str,
     find_checkpoint: &mut dyn FnMut() -> Result<Option<CheckpointPlace>, StartError>,
+    history: &Objects,
 ) -> Result<Started, StartError> {
     let identity = CommitterIdentity { name: name.to_owned(), incarnation: incarnation_hint.to_owned() };
     let mut committer = log.committer(identity)?;
@@ -83,6 +90,7 @@ pub fn start(
                 Input::BindingsRead(read_bindings(log, from)?)
             }
             Action::DescribeTopics => Input::TopicsDescribed(describe_inputs(log)?),
+            Action::FindArchived(ranges) => Input::ArchiveSearched(missing_in_archive(history, &ranges)?),
             Action::Go(plan) => break *plan,
             Action::Stop(reason) => return Err(StartError::Refused(reason)),
         };

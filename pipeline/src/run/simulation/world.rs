@@ -4,11 +4,14 @@
 //!   seed ─▶ settings, faults ─▶ hundreds of actions, invariants after each ─▶ heal ─▶ all committed within a bound ─▶ results
 //! ```
 
-use connectors::log::TopicPartition;
+use connectors::log::{LogError, TopicPartition};
+use connectors::testing::faulty_objects::ObjectDefect;
 use operators::domain::event::Topic;
 
+use super::super::archive_reader::missing_in_archive;
 use super::super::clock::{CLOCK_AHEAD_MS_MAX, Reading};
 use super::super::commits::Turn;
+use super::super::keeper;
 use super::super::live::RunError;
 use super::super::recovery::{Action as Recovered, Input, Recovery};
 use super::super::starting::{StartError, describe_inputs};
@@ -16,6 +19,7 @@ use super::instance::{Instance, InstanceSettings};
 use super::log::SimulatedLog;
 use super::producer::Producer;
 use super::storage::{Defect, Faults, Storage};
+use super::stores::Stores;
 use super::truth::Truth;
 use crate::messages::{DEAD_LETTERS, EPOCHS};
 use crate::simulate::random::Random;
@@ -34,7 +38,7 @@ const ROUNDS_MAX: usize = 200;
 const STEPS_MAX: usize = 10_000;
 
 /// What may happen, with its weight.
-const ACTIONS: [(Action, f64); 18] = [
+const ACTIONS: [(Action, f64); 23] = [
     (Action::Produce, 12.0),
     (Action::Feed, 22.0),
     (Action::Work, 20.0),
@@ -53,6 +57,11 @@ const ACTIONS: [(Action, f64); 18] = [
     (Action::AddPartition, 0.3),
     (Action::LookForPartitions, 0.8),
     (Action::ChangeFaults, 0.5),
+    (Action::Keep, 14.0),
+    (Action::ChangeStoreFaults, 0.8),
+    (Action::Expire, 0.6),
+    (Action::BeginReading, 0.5),
+    (Action::EndReading, 0.5),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +84,11 @@ enum Action {
     AddPartition,
     LookForPartitions,
     ChangeFaults,
+    Keep,
+    ChangeStoreFaults,
+    Expire,
+    BeginReading,
+    EndReading,
 }
 
 /// What one simulation came to.
@@ -118,6 +132,7 @@ struct Process {
 
 struct World {
     log: SimulatedLog,
+    stores: Stores,
     random: Random,
     settings: InstanceSettings,
     wall_ms: i64,
@@ -127,7 +142,18 @@ struct World {
     foreign: Vec<usize>,
     truth: Truth,
     report: Report,
+    /// Instances that were started, whatever came of it.
+    runs: u64,
+    /// The last of them that came to run.
+    power: u64,
+    has_failed_start: bool,
     is_verbose: bool,
+}
+
+/// Whether a start failed because of a store that fails for now.
+fn is_of_store(error: &RunError) -> bool {
+    let sentence = error.to_string();
+    sentence.contains("simulated: ") || sentence.contains("the disk is full")
 }
 
 /// Runs the simulation of one seed.
@@ -135,7 +161,20 @@ struct World {
 /// # Errors
 /// With the invariant that does not hold.
 pub(super) fn simulate(seed: u64, defect: Defect, is_verbose: bool) -> Result<Report, String> {
-    let mut world = World::new(seed, defect, is_verbose);
+    simulate_with(seed, defect, ObjectDefect::None, is_verbose)
+}
+
+/// The same on stores that may be broken, too.
+///
+/// # Errors
+/// As [`simulate`].
+pub(super) fn simulate_with(
+    seed: u64,
+    defect: Defect,
+    store_defect: ObjectDefect,
+    is_verbose: bool,
+) -> Result<Report, String> {
+    let mut world = World::new(seed, defect, store_defect, is_verbose);
     let steps = 100 + world.random.below(300);
     for step in 0..steps {
         world.report.steps = step;
@@ -147,7 +186,7 @@ pub(super) fn simulate(seed: u64, defect: Defect, is_verbose: bool) -> Result<Re
 }
 
 impl World {
-    fn new(seed: u64, defect: Defect, is_verbose: bool) -> Self {
+    fn new(seed: u64, defect: Defect, store_defect: ObjectDefect, is_verbose: bool) -> Self {
         let mut random = Random::new(seed, 0);
         let mut storage = Storage::new(Random::new(seed, 1), defect);
         for topic in Topic::ALL {
@@ -158,6 +197,7 @@ impl World {
         storage.faults = Faults::seeded(&mut random);
         World {
             log: SimulatedLog::new(storage),
+            stores: Stores::new(seed, store_defect),
             settings: InstanceSettings::seeded(&mut random),
             random,
             wall_ms: BEGIN_MS,
@@ -167,6 +207,9 @@ impl World {
             foreign: Vec::new(),
             truth: Truth::default(),
             report: Report::default(),
+            runs: 0,
+            power: 0,
+            has_failed_start: false,
             is_verbose,
         }
     }
@@ -222,7 +265,11 @@ impl World {
                 self.log.storage().faults = faults;
             }
             Action::Start => return self.start(),
-            Action::Feed | Action::Work | Action::Commit
+            Action::ChangeStoreFaults => self.stores.change_faults(&mut self.random),
+            Action::Expire => return self.expire(),
+            Action::BeginReading => return self.stores.begin_reading(self.store_now_ms()),
+            Action::EndReading => return self.stores.end_reading(self.store_now_ms()),
+            Action::Feed | Action::Work | Action::Commit | Action::Keep
                 if self.processes.get(process).is_some_and(|process| process.stands_still) => {}
             _ if self.processes.is_empty() => return self.start(),
             Action::Feed => return self.feed(process),
@@ -234,6 +281,13 @@ impl World {
                 let (messages, turns) = (self.random.below(12) as usize, 1 + self.random.below(4));
                 for turn in 0..turns {
                     if self.commit(process, if turn == 0 { messages } else { 0 })? != Some(Turn::Busy) {
+                        break;
+                    }
+                }
+            }
+            Action::Keep => {
+                for _ in 0..1 + self.random.below(6) {
+                    if !self.keep(process)? {
                         break;
                     }
                 }
@@ -254,6 +308,46 @@ impl World {
             Action::Drain => return self.drain(process),
         }
         Ok(())
+    }
+
+    /// What the stores' own clock says.
+    fn store_now_ms(&self) -> i64 {
+        BEGIN_MS + self.monotonic_ms
+    }
+
+    /// Lets records expire that the archive holds.
+    fn expire(&mut self) -> Result<(), String> {
+        let archived = self.stores.archived()?;
+        if archived.is_empty() {
+            return Ok(());
+        }
+        let range = self.random.pick(&archived).clone();
+        let before = range.first + self.random.below(range.next - range.first + 1);
+        self.log.storage().expire(&TopicPartition::new(range.topic.as_str(), range.partition), before);
+        Ok(())
+    }
+
+    /// One turn of an instance's keeper; false if the instance has ended with it.
+    fn keep(&mut self, process: usize) -> Result<bool, String> {
+        let now = self.now();
+        self.stores.set_now(self.store_now_ms());
+        let turn = self.processes[process].instance.keep(now);
+        self.stores.check(&self.truth, self.power)?;
+        let keeper::Turn::Stop(reason) = turn else { return Ok(true) };
+        self.check_keeping_ended(process, &reason)?;
+        self.tell("an instance ends: its stores are another's");
+        self.processes.remove(process);
+        self.report.ends += 1;
+        Ok(false)
+    }
+
+    /// Only one that was there before another may find its stores taken.
+    fn check_keeping_ended(&self, process: usize, reason: &str) -> Result<(), String> {
+        let is_youngest = process + 1 == self.processes.len() && !self.has_failed_start;
+        if reason.contains("another instance writes") && !is_youngest {
+            return Ok(());
+        }
+        Err(format!("keeping ends: {reason}"))
     }
 
     fn produce(&mut self) {
@@ -290,11 +384,17 @@ impl World {
             self.processes.remove(0);
             self.report.ends += 1;
         }
-        let started = Instance::start(&self.log, self.settings, self.now());
+        self.stores.set_now(self.store_now_ms());
+        self.runs += 1;
+        let incarnation = format!("simulated {}", self.runs);
+        let started = Instance::start(&self.log, &self.stores, &incarnation, self.settings, self.now());
         self.truth.follow(&self.log)?;
+        // One that fails on its way may have taken the stores from the others.
+        self.has_failed_start = started.is_err();
         match started {
             Ok(instance) => {
                 self.report.starts += 1;
+                self.power = self.runs;
                 self.tell(&format!("run {} starts", instance.incarnation));
                 let before = |epoch| instance.begins_after.is_some_and(|last| epoch <= last);
                 let published = self.truth.committed().iter().take_while(|binding| before(binding.epoch)).count();
@@ -302,6 +402,7 @@ impl World {
                 Ok(())
             }
             Err(RunError::Log(error) | RunError::Start(StartError::Log(error))) if error.is_retriable() => Ok(()),
+            Err(error) if is_of_store(&error) => Ok(()),
             // Too far back for now: time will pass.
             Err(RunError::Clock(_))
                 if self.truth.last_epoch().is_some_and(|last| last - self.wall_ms > CLOCK_AHEAD_MS_MAX) =>
@@ -342,6 +443,13 @@ impl World {
                 self.wall_ms = BEGIN_MS + self.monotonic_ms;
                 Ok(())
             }
+            // What it was about to read has expired: the next start reads the archive.
+            Err(RunError::Log(LogError::OffsetOutOfRange { .. })) => {
+                self.tell("an instance ends: records expired before it");
+                self.processes.remove(process);
+                self.report.ends += 1;
+                Ok(())
+            }
             Err(error) => Err(format!("feeding ends: {error}")),
         }
     }
@@ -354,6 +462,7 @@ impl World {
         for published in one.instance.published() {
             self.truth.published(one.published, &published)?;
             one.published += 1;
+            one.instance.to_keep(published);
         }
         let Turn::Stop(reason) = &turn else { return Ok(Some(turn)) };
         let is_youngest = process + 1 == self.processes.len();
@@ -369,8 +478,17 @@ impl World {
 
     /// Ends an instance as a signal does: what was closed is committed first, unless that is not possible.
     fn drain(&mut self, process: usize) -> Result<(), String> {
-        let instance = &mut self.processes[process].instance;
-        instance.drain();
+        let now = self.now();
+        self.stores.set_now(self.store_now_ms());
+        match self.processes[process].instance.drain(now) {
+            Ok(()) => {}
+            Err(RunError::Clock(_)) => {
+                self.processes.remove(process);
+                self.report.ends += 1;
+                return Ok(());
+            }
+            Err(error) => return Err(format!("draining ends: {error}")),
+        }
         for _ in 0..STEPS_MAX {
             match self.commit(process, 0)? {
                 None => return Ok(()),
@@ -382,6 +500,8 @@ impl World {
                     if closed != last {
                         return Err(format!("an instance drained after epoch {last:?} and had closed {closed:?}"));
                     }
+                    one.instance.end_keeping(now);
+                    self.stores.check(&self.truth, self.power)?;
                     return Ok(());
                 }
                 Some(Turn::Busy | Turn::Pause(_)) => {}
@@ -408,6 +528,7 @@ impl World {
             }
             storage.settle(true);
         }
+        self.stores.heal();
         self.processes.iter_mut().for_each(|process| process.stands_still = false);
         let rounds_max = ROUNDS_MAX + self.records_in() * 2;
         for _ in 0..rounds_max {
@@ -431,11 +552,27 @@ impl World {
                     }
                 }
             }
+            if !self.processes.is_empty() {
+                self.keep(0)?;
+            }
             if self.truth.is_whole(&self.log) {
-                return Ok(());
+                return self.end_well();
             }
         }
         Err(format!("not every record is committed after {rounds_max} rounds"))
+    }
+
+    /// Ends the last instance as a signal does, on stores that are whole: then everything is in them.
+    fn end_well(&mut self) -> Result<(), String> {
+        let Some(mut last) = self.processes.pop() else { return self.stores.check(&self.truth, self.power) };
+        let now = self.now();
+        match last.instance.end_keeping(now) {
+            (keeper::Turn::Stop(reason), _) => return Err(format!("keeping ends after healing: {reason}")),
+            (_, false) => return Err("history is not written at the end".to_owned()),
+            _ => {}
+        }
+        self.stores.check(&self.truth, self.power)?;
+        if self.settings.archives { self.stores.check_whole(&self.truth, &self.log) } else { Ok(()) }
     }
 
     fn records_in(&self) -> usize {
@@ -467,11 +604,16 @@ impl World {
             recovery.handle(input);
         }
         recovery.handle(Input::BindingsRead(bindings.clone()));
-        let Recovered::Go(plan) = recovery.handle(Input::TopicsDescribed(topics)) else {
-            return Err("a fresh start is refused".to_owned());
+        let mut action = recovery.handle(Input::TopicsDescribed(topics));
+        if let Recovered::FindArchived(ranges) = &action {
+            let missing = missing_in_archive(&self.stores.history(), ranges).map_err(|error| error.to_string())?;
+            action = recovery.handle(Input::ArchiveSearched(missing));
+        }
+        let Recovered::Go(plan) = action else {
+            return Err(format!("a fresh start is refused: {action:?}"));
         };
         let count = bindings.len();
-        let followed = Instance::follow(&self.log, self.settings, bindings, &plan, self.now());
+        let followed = Instance::follow(&self.log, &self.stores, self.settings, bindings, &plan, self.now());
         let mut follower = followed.map_err(|error| error.to_string())?;
         let mut published = 0;
         for _ in 0..ROUNDS_MAX + self.records_in() * 2 {
