@@ -6,11 +6,14 @@ pub mod audit;
 pub mod binding;
 pub mod checkpointer;
 pub mod clock;
+pub mod cluster;
 pub mod collect;
 pub mod commits;
 pub mod committer;
 pub mod engine;
 pub mod feeder;
+pub mod follower;
+pub mod hand_round;
 pub mod historian;
 pub mod keeper;
 pub mod live;
@@ -31,7 +34,7 @@ use self::committer::CommitSettings;
 use self::engine::EngineSettings;
 use self::live::LiveSettings;
 use self::source::SourceSettings;
-use crate::config::Config;
+use crate::config::{Config, TablesKept};
 
 /// Input on its way, as a part of the configured memory: one sixteenth, at least 16 MiB.
 fn window_bytes_max(config: &Config) -> u64 {
@@ -47,7 +50,7 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         dedup_horizon_ms: config.dedup_horizon_ms() as i64,
         dedup_keys_max: config.pipeline.dedup_keys_max as usize,
         retention_ms: config.retention_ms() as i64,
-        rows: true,
+        rows: config.pipeline.tables == TablesKept::All,
         snapshots: true,
         // History holds them.
         restored_rows: false,

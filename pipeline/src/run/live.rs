@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use connectors::HistoryError;
-use connectors::log::{Log, LogError, LogReader, PollLimits};
+use connectors::log::{CommitterIdentity, Log, LogError, LogReader, PollLimits};
 use connectors::objects::Objects;
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
@@ -23,17 +23,18 @@ use super::archive_reader::ArchiveReader;
 use super::binding::InputRange;
 use super::checkpointer::{CLOSING, Checkpointer, Found, SnapshotRequest};
 use super::clock::{Clock, ClockError, Reading};
+use super::cluster::ClusterError;
 use super::collect::EpochOutput;
 use super::commits::{Commits, Published, Publisher, RunIdentity, Turn};
 use super::committer::CommitSettings;
-use super::engine::{Engine, EngineSettings};
+use super::engine::{Engine, EngineSettings, Seats};
 use super::feeder::{FeedError, FeedSink, Feeder};
 use super::historian::{Historian, HistorianSettings};
 use super::keeper::{OnEnd, start_keeper};
-use super::records::{Feed, RecordChunk};
+use super::records::{EpochEnds, RecordChunk};
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
-use super::starting::{StartError, Started, describe_inputs, start};
+use super::starting::{StartError, Started, describe_inputs, renew, start};
 use super::stores::Stores;
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
@@ -84,6 +85,9 @@ pub enum RunError {
     /// The clock cannot be trusted.
     #[error(transparent)]
     Clock(#[from] ClockError),
+    /// The processes of a cluster did not come together.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The workers did not start or did not end well.
     #[error("the workers failed: {0}")]
     Engine(String),
@@ -212,8 +216,12 @@ struct Wiring<'a> {
 }
 
 impl FeedSink for Wiring<'_> {
-    fn feed(&mut self, worker: usize, feed: Feed) {
-        self.engine.feed(worker, feed);
+    fn feed(&mut self, worker: usize, chunk: RecordChunk) {
+        self.engine.feed(worker, chunk);
+    }
+
+    fn bind(&mut self, ends: EpochEnds) {
+        self.engine.bind(&ends);
     }
 
     fn closed(&mut self, close: Close, records: Vec<RecordChunk>) {
@@ -231,7 +239,7 @@ impl FeedSink for Wiring<'_> {
     }
 }
 
-/// Runs a pipeline until `control` says stop.
+/// Runs a pipeline until `control` says stop: as the only process, or as process 0 of those that it is connected with.
 ///
 /// # Errors
 /// If it cannot start or go on. What was committed stays; what was not is done again by the next start.
@@ -239,6 +247,7 @@ pub fn run(
     log: &Arc<dyn Log>,
     settings: &LiveSettings,
     stores: &Stores,
+    seats: Seats,
     control: &Control,
 ) -> Result<RunReport, RunError> {
     let clock_started = Instant::now();
@@ -269,7 +278,8 @@ pub fn run(
     control.records_through.store(plan.starts.iter().map(|start| start.offset).sum(), Ordering::Release);
     let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now())?;
     let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded);
-    let workers = settings.engine.workers.max(1);
+    let (_, processes) = seats.process();
+    let workers = settings.engine.workers.max(1) * processes;
     let reader = archive_first(log.reader("source")?, &stores.history, plan.archived)?;
     let mut feeder = Feeder::new(reader, source, &plan.starts, workers, PollLimits::default(), now())?;
     if stores.archive_retention_ms.is_some() {
@@ -282,6 +292,7 @@ pub fn run(
         settings: settings.fingerprint.clone(),
         logic: settings.logic.clone(),
     };
+    let committer_hint = hint.clone();
     let historian = HistorianSettings {
         incarnation: hint,
         settings: stores.history_settings.clone(),
@@ -302,11 +313,16 @@ pub fn run(
     let (interval, bytes_max) = (stores.history_interval, stores.history_bytes_max);
     let (publisher, last_call) = start_keeper(historian, checkpointer, interval, bytes_max, on_end)
         .map_err(|error| RunError::Engine(error.to_string()))?;
+    let renewal = {
+        let (log, name) = (Arc::clone(log), settings.name.clone());
+        let identity = CommitterIdentity { name, incarnation: committer_hint };
+        Box::new(move || renew(log.as_ref(), &identity))
+    };
     let (to_commit, inbox) = channel();
     let released = Arc::new(AtomicI64::new(i64::MIN));
     let commit_thread = CommitThread {
         inbox,
-        commits: Commits::new(committer, settings.commit, identity, output_partitions),
+        commits: Commits::new(committer, renewal, settings.commit, identity, output_partitions),
         settled: Settled {
             publisher: Box::new(publisher),
             released: Arc::clone(&released),
@@ -318,7 +334,7 @@ pub fn run(
     let commit_thread = spawn_commits(commit_thread)?;
     let collected = to_commit.clone();
     let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
-    let engine = Engine::start(settings.engine, restored, move |output| {
+    let engine = Engine::start(settings.engine, seats, restored, move |output| {
         // What restored workers tell of the checkpoint's own epoch was committed and written before.
         if Some(output.epoch) > restored_epoch {
             let _ = collected.send(ToCommit::Collected(Box::new(output)));
@@ -369,7 +385,12 @@ pub fn run(
     }
     report.last_epoch = feeder.source().last_epoch();
     drop(feeder);
-    report.statistics = engine.finish().map_err(RunError::Engine)?;
+    let has_failed = outcome.is_err() || failed.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+    if has_failed && processes > 1 {
+        engine.abandon();
+    } else {
+        report.statistics = engine.finish().map_err(RunError::Engine)?;
+    }
     let _ = to_commit.send(ToCommit::Drain);
     wait_for(commit_thread)?;
     if let Some(reason) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {

@@ -12,13 +12,13 @@ use super::binding::{Binding, ChainPosition};
 use super::clock::Clock;
 use super::collect::EpochOutput;
 use super::commits::{Commits, Publisher, RunIdentity, Turn};
-use super::engine::Engine;
+use super::engine::{Engine, Seats};
 use super::feeder::{FeedSink, Feeder};
 use super::live::{LiveSettings, RunError, archive_first, reading};
-use super::records::{Feed, RecordChunk};
+use super::records::{EpochEnds, RecordChunk};
 use super::recovery::{Action, Input, Recovery};
 use super::source::{Close, Source};
-use super::starting::{describe_inputs, output_partitions};
+use super::starting::{StartError, describe_inputs, output_partitions};
 
 /// How long nothing may move before the log is given up.
 const STILL_MAX: Duration = Duration::from_mins(1);
@@ -29,8 +29,12 @@ struct Bench {
 }
 
 impl FeedSink for Bench {
-    fn feed(&mut self, worker: usize, feed: Feed) {
-        self.engine.feed(worker, feed);
+    fn feed(&mut self, worker: usize, chunk: RecordChunk) {
+        self.engine.feed(worker, chunk);
+    }
+
+    fn bind(&mut self, ends: EpochEnds) {
+        self.engine.bind(&ends);
     }
 
     fn closed(&mut self, close: Close, _records: Vec<RecordChunk>) {
@@ -76,7 +80,7 @@ pub fn recompute(
     let workers = settings.engine.workers.max(1);
     let mut feeder = Feeder::new(reader, source, &plan.starts, workers, PollLimits::default(), now())?;
     let (to_us, outputs) = channel::<EpochOutput>();
-    let engine = Engine::start(settings.engine, None, move |output| {
+    let engine = Engine::start(settings.engine, Seats::Alone, None, move |output| {
         let _ = to_us.send(output);
     })
     .map_err(RunError::Engine)?;
@@ -89,7 +93,10 @@ pub fn recompute(
     };
     // Never opened, so it can write nothing: recorded epochs are only compared.
     let committer = log.committer(identity)?;
-    let mut commits = Commits::new(committer, settings.commit, run, output_partitions(log.as_ref())?);
+    let never = Box::new(|| {
+        Err(StartError::Refused("a recomputation commits nothing, and asked for a committer; report this".to_owned()))
+    });
+    let mut commits = Commits::new(committer, never, settings.commit, run, output_partitions(log.as_ref())?);
     let mut bench = Bench { engine, closes: Vec::new() };
     let mut done = 0;
     let mut moved = Instant::now();

@@ -32,10 +32,10 @@ use super::super::feeder::{FeedSink, Feeder, Step};
 use super::super::historian::{Historian, HistorianSettings};
 use super::super::keeper::{self, Heard, Keeper};
 use super::super::live::{RunError, add_new_partitions, archive_first};
-use super::super::records::{Feed, FeedQueue, RecordChunk};
+use super::super::records::{EpochEnds, Feed, FeedQueue, RecordChunk};
 use super::super::recovery::Plan;
 use super::super::source::{Close, Source, SourceSettings};
-use super::super::starting::{Started, output_partitions, start};
+use super::super::starting::{StartError, Started, output_partitions, renew, start};
 use super::log::SimulatedLog;
 use super::stores::{READING_MS, Stores};
 use crate::graph::{self, Machines, Restored};
@@ -93,9 +93,13 @@ struct Wires<'a> {
 }
 
 impl FeedSink for Wires<'_> {
-    fn feed(&mut self, worker: usize, feed: Feed) {
+    fn feed(&mut self, worker: usize, chunk: RecordChunk) {
         assert_eq!(worker, 0, "there is one worker");
-        self.feeds.push_back(feed);
+        self.feeds.push_back(Feed::Records(worker, chunk));
+    }
+
+    fn bind(&mut self, ends: EpochEnds) {
+        self.feeds.push_back(Feed::Close(ends));
     }
 
     fn closed(&mut self, close: Close, records: Vec<RecordChunk>) {
@@ -181,7 +185,12 @@ impl Instance {
         let historian = Historian::open(stores.history(), historian)?;
         let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now)?;
         let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded.clone());
-        let commits = Commits::new(committer, settings.commit, identity(plan.incarnation), output_partitions);
+        let renewal = {
+            let log = log.clone();
+            let identity = CommitterIdentity { name: NAME.into(), incarnation: incarnation.to_owned() };
+            Box::new(move || renew(&log, &identity))
+        };
+        let commits = Commits::new(committer, renewal, settings.commit, identity(plan.incarnation), output_partitions);
         let asked = (checkpointer.request(), checkpointer.closed());
         let keeper = Keeper::new(historian, checkpointer, settings.history_interval_ms, now.monotonic_ms);
         let mut instance = Self::wire(log, stores, settings, source, commits, &plan, restored, now)?;
@@ -202,7 +211,8 @@ impl Instance {
         let clock = Clock::start(settings.tick_ms, None, now)?;
         let source = Source::new(settings.source, clock, &ChainPosition::default(), recorded).recorded_only();
         let committer = log.committer(CommitterIdentity { name: "follower".into(), incarnation: "follower".into() })?;
-        let commits = Commits::new(committer, settings.commit, identity(0), output_partitions(log)?);
+        let never = Box::new(|| Err(StartError::Refused("a follower commits nothing".into())));
+        let commits = Commits::new(committer, never, settings.commit, identity(0), output_partitions(log)?);
         Self::wire(log, stores, settings, source, commits, plan, None, now)
     }
 
@@ -224,7 +234,7 @@ impl Instance {
         }
         let inbox = Rc::new(RefCell::new(VecDeque::new()));
         let collected = Rc::clone(&inbox);
-        let queue = FeedQueue::default();
+        let queue = FeedQueue::new(1);
         let mut worker = Worker::new(timely::WorkerConfig::default(), Allocator::Thread(Thread::default()), None);
         let entities = EntitySettings {
             dedup_horizon_ms: 7 * 86_400_000,
@@ -245,7 +255,7 @@ impl Instance {
                     collected.borrow_mut().push_back(ToCommit::Collected(Box::new(output)));
                 }
             };
-            graph::run(scope, Rc::clone(&queue), MAX_FUTURE_MS, machines, entities, emit, &statistics)
+            graph::run(scope, queue.clone(), MAX_FUTURE_MS, machines, entities, emit, &statistics)
         });
         Ok(Instance {
             incarnation: plan.incarnation,
@@ -287,8 +297,8 @@ impl Instance {
     /// The worker's thread: takes some of what it is fed and steps so many times.
     pub(super) fn work(&mut self, feeds: usize, steps: usize) {
         let taken = feeds.min(self.feeds.len());
-        self.queue.borrow_mut().extend(self.feeds.drain(..taken));
-        if !self.queue.borrow().is_empty() {
+        self.feeds.drain(..taken).for_each(|feed| self.queue.push(feed));
+        if !self.queue.is_empty() {
             self.activator.activate();
         }
         for _ in 0..steps {
