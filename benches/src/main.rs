@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use benches::child::Binaries;
 use benches::failure::Failure;
 use benches::input::InputFolder;
-use benches::{assignment, flatness, oscillators, replay};
+use benches::{assignment, flatness, oscillators, replay, restart};
 use clap::{Args, Parser, Subcommand};
 
 /// Times the pipeline beside a hand-written loop over the same files.
@@ -27,6 +27,8 @@ enum Mode {
     Flatness(FlatnessArguments),
     /// Oscillator networks: time of a step and of a tick over all dealers, and what both objectives reach.
     Oscillators(ModelArguments),
+    /// Restart with a million live entities: time to ready, and memory.
+    Restart(RestartArguments),
     /// Lead assignment: gap to the exact optimum by iteration, and time.
     Assignment(ModelArguments),
 }
@@ -55,6 +57,13 @@ struct ReplayArguments {
 }
 
 #[derive(Args)]
+struct RestartArguments {
+    /// Events that fill the log; of 2.4 million come about a million entities.
+    #[arg(long, default_value_t = 2_400_000)]
+    events: u64,
+}
+
+#[derive(Args)]
 struct FlatnessArguments {
     /// Rounds; every size runs once in each.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
@@ -75,6 +84,9 @@ fn main() -> ExitCode {
         Mode::Flatness(FlatnessArguments { rounds, seed, full }) => Binaries::beside_this_one()
             .and_then(|binaries| flatness::measure(&binaries, rounds as usize, seed, full, say))
             .map(|flatness| println!("{flatness}")),
+        Mode::Restart(RestartArguments { events }) => Binaries::beside_this_one()
+            .and_then(|binaries| restart::measure(&binaries, events, say))
+            .map(|restart| println!("{restart}")),
         Mode::Oscillators(ModelArguments { rounds }) => {
             println!("{}", oscillators::measure(rounds as usize, say));
             Ok(())
