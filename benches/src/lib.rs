@@ -23,4 +23,5 @@ pub mod kpi_check;
 pub mod oscillators;
 pub mod repeat;
 pub mod replay;
+pub mod restart;
 pub mod table;

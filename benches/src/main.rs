@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use benches::child::Binaries;
 use benches::failure::Failure;
 use benches::input::InputFolder;
-use benches::kafka;
-use benches::{assignment, flatness, oscillators, replay};
+use benches::{assignment, flatness, kafka, oscillators, replay, restart};
 use clap::{Args, Parser, Subcommand};
 
 /// Times the pipeline beside a hand-written loop over the same files.
@@ -32,6 +31,8 @@ enum Mode {
     KafkaLatency(KafkaLatencyArguments),
     /// On a real broker: a backlog worked off, beside hand-written loops.
     KafkaThroughput(KafkaThroughputArguments),
+    /// Restart with a million live entities: time to ready, and memory.
+    Restart(RestartArguments),
     /// Lead assignment: gap to the exact optimum by iteration, and time.
     Assignment(ModelArguments),
 }
@@ -92,6 +93,13 @@ struct ReplayArguments {
 }
 
 #[derive(Args)]
+struct RestartArguments {
+    /// Events that fill the log; of 2.4 million come about a million entities.
+    #[arg(long, default_value_t = 2_400_000)]
+    events: u64,
+}
+
+#[derive(Args)]
 struct FlatnessArguments {
     /// Rounds; every size runs once in each.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
@@ -124,6 +132,9 @@ fn main() -> ExitCode {
                 .and_then(|binaries| kafka::throughput::measure(&binaries, settings, say))
                 .map(|throughput| println!("{throughput}"))
         }
+        Mode::Restart(RestartArguments { events }) => Binaries::beside_this_one()
+            .and_then(|binaries| restart::measure(&binaries, events, say))
+            .map(|restart| println!("{restart}")),
         Mode::Oscillators(ModelArguments { rounds }) => {
             println!("{}", oscillators::measure(rounds as usize, say));
             Ok(())

@@ -238,3 +238,109 @@ fn epoch_row(published: &Published) -> RowSlice {
     rows.finish();
     RowSlice { rows: Arc::new(rows), range: 0..1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use operators::domain::batch::{RawBytes, Span};
+    use operators::domain::event::Topic;
+
+    use super::super::binding::{BINDING_FORMAT, Binding, InputPartition, InputRange};
+    use super::super::collect::EpochOutput;
+    use super::super::records::{ChunkRecord, RecordChunk};
+    use super::*;
+
+    const TEN_MINUTES_MS: i64 = 600_000;
+
+    fn settings(incarnation: &str, archive_retention_ms: i64) -> HistorianSettings {
+        HistorianSettings {
+            incarnation: incarnation.to_owned(),
+            settings: serde_json::json!({}),
+            bytes_max: 1 << 20,
+            archive_retention_ms: Some(archive_retention_ms),
+            reading_ms: 0,
+        }
+    }
+
+    /// An epoch of one record.
+    fn published(number: u64) -> Published {
+        let payload = Span { start: 0, length: 1 };
+        let partition = InputPartition { topic: Topic::Leads, partition: 0 };
+        let chunk = RecordChunk {
+            partition,
+            raw: RawBytes(Arc::new(vec![b'x'])),
+            records: vec![ChunkRecord { payload, offset: number, timestamp_ms: 1 }],
+        };
+        let epoch = (number as i64 + 1) * TEN_MINUTES_MS;
+        let binding = Binding {
+            format: BINDING_FORMAT,
+            incarnation: 1,
+            epoch,
+            previous: None,
+            inputs: vec![InputRange { topic: "leads".into(), partition: 0, first: number, next: number + 1 }],
+            idle: Vec::new(),
+            records: 1,
+            skipped: Vec::new(),
+            outputs: Vec::new(),
+            output_partitions: [].into(),
+            settings: String::new(),
+            logic: String::new(),
+        };
+        Published { binding, output: EpochOutput { epoch, ..EpochOutput::default() }, records: vec![chunk] }
+    }
+
+    fn keep(historian: &mut Historian, numbers: std::ops::Range<u64>) {
+        for number in numbers {
+            historian.add(&mut published(number));
+            historian.write().unwrap();
+            historian.tidy().unwrap();
+        }
+    }
+
+    fn objects(store: &Objects, table: &str) -> usize {
+        let days = (1..=31).map(|day| store.list(&format!("{table}/epoch_day=1970-01-{day:02}")).unwrap().len());
+        days.sum()
+    }
+
+    #[test]
+    fn many_intervals_leave_few_files_and_every_row() {
+        let store = Objects::memory();
+        let mut historian = Historian::open(store.clone(), settings("run-1", i64::MAX)).unwrap();
+        keep(&mut historian, 0..1_000);
+        let manifest = Manifest::latest(&store).unwrap();
+        for table in ["epochs", "events"] {
+            let files = &manifest.tables[table];
+            assert_eq!(files.iter().map(|file| file.rows).sum::<u64>(), 1_000, "{table}");
+            assert!(files.len() < 30, "{} files of {table}", files.len());
+            assert!(files.is_sorted_by(|left, right| left.epoch_last < right.epoch_first), "{table}");
+            let rest = objects(&store, table);
+            assert!(rest < files.len() + 60, "{rest} objects of {table} for {} files", files.len());
+        }
+        let held = manifest.tables["events"].iter().flat_map(|file| file.offsets.clone());
+        let held = connectors::parquet::OffsetRange::joined(held);
+        assert_eq!((held.len(), held[0].first, held[0].next), (1, 0, 1_000));
+        assert!(store.list("_manifests").unwrap().len() < 20);
+    }
+
+    #[test]
+    fn the_archive_lets_go_of_what_is_old_and_history_does_not() {
+        let store = Objects::memory();
+        let mut historian = Historian::open(store.clone(), settings("run-1", 10 * TEN_MINUTES_MS)).unwrap();
+        keep(&mut historian, 0..100);
+        let manifest = Manifest::latest(&store).unwrap();
+        let rows = |table: &str| manifest.tables[table].iter().map(|file| file.rows).sum::<u64>();
+        assert_eq!(rows("epochs"), 100);
+        assert!((10..30).contains(&rows("events")), "{} records", rows("events"));
+    }
+
+    #[test]
+    fn whoever_opens_the_history_fences_who_was_there_also_when_it_is_empty() {
+        let store = Objects::memory();
+        let mut first = Historian::open(store.clone(), settings("run-1", 1)).unwrap();
+        let mut second = Historian::open(store.clone(), settings("run-2", 1)).unwrap();
+        first.add(&mut published(0));
+        assert!(matches!(first.write(), Err(HistoryError::Fenced { by, .. }) if by == "run-2"));
+        second.add(&mut published(0));
+        second.write().unwrap();
+        assert_eq!(Manifest::latest(&store).unwrap().epoch_last, TEN_MINUTES_MS);
+    }
+}

@@ -135,6 +135,8 @@ pub struct Control {
     pub stop: Arc<AtomicBool>,
     /// Records that are through: those before the offsets where this run began to read, and those of the epochs published since.
     pub records_through: Arc<AtomicU64>,
+    /// Set once recorded epochs are through, so that what is answered is as new as the log.
+    pub ready: Arc<AtomicBool>,
 }
 
 /// Reads both clocks of this machine.
@@ -274,6 +276,7 @@ pub fn run(
         "taken over: recorded epochs are fed again, then new ones are bound"
     );
     let replayed = plan.recorded.len();
+    let last_recorded = plan.chain.epoch;
     // What a checkpoint stands for is not fed again.
     control.records_through.store(plan.starts.iter().map(|start| start.offset).sum(), Ordering::Release);
     let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now())?;
@@ -303,8 +306,9 @@ pub fn run(
     let historian = Historian::open(stores.history.clone(), historian)?;
     let failed = Arc::new(Mutex::new(None));
     let on_end: OnEnd = {
-        let (failed, stop) = (Arc::clone(&failed), Arc::clone(&control.stop));
+        let (failed, stop, name) = (Arc::clone(&failed), Arc::clone(&control.stop), settings.name.clone());
         Box::new(move |reason| {
+            let reason = format!("another instance of {name:?} has taken over; this one ends: {reason}");
             failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
             stop.store(true, Ordering::Release);
         })
@@ -347,7 +351,16 @@ pub fn run(
     let mut partitions_asked = Instant::now();
     let mut outcome = Ok(());
     while !control.stop.load(Ordering::Acquire) {
-        feeder.source().released(released.load(Ordering::Acquire));
+        let settled = released.load(Ordering::Acquire);
+        feeder.source().released(settled);
+        let is_through = replayed == 0 || last_recorded.is_none_or(|last| settled >= last);
+        if is_through && !feeder.source().is_replaying() && !control.ready.swap(true, Ordering::AcqRel) {
+            tracing::info!(
+                after_ms = clock_started.elapsed().as_millis() as u64,
+                replayed,
+                "ready: new epochs are bound from here on"
+            );
+        }
         let wait_ms = feeder.source().wait_ms(now()).map_or(POLL_MS_MAX, |wait| wait.clamp(0, POLL_MS_MAX));
         match feeder.step(Duration::from_millis(wait_ms as u64), &mut now, &mut wiring) {
             Ok(step) => {

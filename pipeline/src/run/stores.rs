@@ -5,7 +5,7 @@ use std::time::Duration;
 use connectors::objects::{Objects, ObjectsError, S3Place};
 use connectors::{checkpoints, parquet};
 
-use crate::config::{ClientSettings, Config, StoreUrl};
+use crate::config::{ClientSettings, Config, StoreSection, StoreUrl};
 
 /// The stores of a run.
 #[derive(Clone, Debug)]
@@ -50,6 +50,22 @@ pub fn open_stores(config: &Config) -> Result<Stores, ObjectsError> {
         checkpoints: open_store(&config.checkpoint.url, &config.checkpoint.client, checkpoints::FOLDER)?,
         checkpoint_interval: Duration::from_millis(config.checkpoint_interval_ms()),
     })
+}
+
+/// Tries each bucket that a configuration names by writing an object and deleting it again: what was tried, and what went wrong.
+pub fn check_buckets(config: &Config) -> Vec<(String, Result<(), ObjectsError>)> {
+    let places = [
+        ("checkpoint.url", &config.checkpoint, checkpoints::FOLDER),
+        ("parquet.url", &config.parquet, parquet::FOLDER),
+    ];
+    let buckets = places.into_iter().filter(|(_, section, _)| matches!(section.url, StoreUrl::S3 { .. }));
+    let probe = format!("_check-{}", std::process::id());
+    let try_out = |section: &StoreSection, own: &str| {
+        let objects = open_store(&section.url, &section.client, own)?;
+        objects.put(&probe, "written by dealerflow check".into())?;
+        objects.delete(&probe)
+    };
+    buckets.map(|(key, section, own)| (format!("{key} {}", section.url), try_out(section, own))).collect()
 }
 
 /// Each store has a folder of its own below its place, which a place may already end with.

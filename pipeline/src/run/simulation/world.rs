@@ -128,6 +128,8 @@ struct Process {
     /// Epochs that it has published, with those before a checkpoint.
     published: usize,
     stands_still: bool,
+    /// Which of all instances it is.
+    run: u64,
 }
 
 struct World {
@@ -146,7 +148,6 @@ struct World {
     runs: u64,
     /// The last of them that came to run.
     power: u64,
-    has_failed_start: bool,
     is_verbose: bool,
 }
 
@@ -209,7 +210,6 @@ impl World {
             report: Report::default(),
             runs: 0,
             power: 0,
-            has_failed_start: false,
             is_verbose,
         }
     }
@@ -341,13 +341,13 @@ impl World {
         Ok(false)
     }
 
-    /// Only one that was there before another may find its stores taken.
+    /// Only a later one may have taken an instance's stores, whatever became of it since.
     fn check_keeping_ended(&self, process: usize, reason: &str) -> Result<(), String> {
-        let is_youngest = process + 1 == self.processes.len() && !self.has_failed_start;
-        if reason.contains("another instance writes") && !is_youngest {
+        let by = reason.split('"').find_map(|part| part.strip_prefix("simulated ")?.parse::<u64>().ok());
+        if reason.contains("another instance writes") && by > Some(self.processes[process].run) {
             return Ok(());
         }
-        Err(format!("keeping ends: {reason}"))
+        Err(format!("keeping of instance {} ends: {reason}", self.processes[process].run))
     }
 
     fn produce(&mut self) {
@@ -389,8 +389,6 @@ impl World {
         let incarnation = format!("simulated {}", self.runs);
         let started = Instance::start(&self.log, &self.stores, &incarnation, self.settings, self.now());
         self.truth.follow(&self.log)?;
-        // One that fails on its way may have taken the stores from the others.
-        self.has_failed_start = started.is_err();
         match started {
             Ok(instance) => {
                 self.report.starts += 1;
@@ -398,7 +396,14 @@ impl World {
                 self.tell(&format!("run {} starts", instance.incarnation));
                 let before = |epoch| instance.begins_after.is_some_and(|last| epoch <= last);
                 let published = self.truth.committed().iter().take_while(|binding| before(binding.epoch)).count();
-                self.processes.push(Process { instance, published, stands_still: false });
+                self.processes.push(Process { instance, published, stands_still: false, run: self.runs });
+                // The one before may keep on for a moment.
+                let before = self.processes.len().checked_sub(2).filter(|_| self.random.chance(0.5));
+                for _ in 0..4 {
+                    if !before.map_or(Ok(false), |before| self.keep(before))? {
+                        break;
+                    }
+                }
                 Ok(())
             }
             Err(RunError::Log(error) | RunError::Start(StartError::Log(error))) if error.is_retriable() => Ok(()),
