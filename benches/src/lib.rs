@@ -18,6 +18,7 @@ pub mod flatness;
 #[path = "loop/mod.rs"]
 pub mod hand_loop;
 pub mod input;
+pub mod kafka;
 pub mod kpi_check;
 pub mod oscillators;
 pub mod repeat;

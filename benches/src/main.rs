@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use benches::child::Binaries;
 use benches::failure::Failure;
 use benches::input::InputFolder;
+use benches::kafka;
 use benches::{assignment, flatness, oscillators, replay};
 use clap::{Args, Parser, Subcommand};
 
@@ -27,8 +28,44 @@ enum Mode {
     Flatness(FlatnessArguments),
     /// Oscillator networks: time of a step and of a tick over all dealers, and what both objectives reach.
     Oscillators(ModelArguments),
+    /// On a real broker: from an event produced to its result readable.
+    KafkaLatency(KafkaLatencyArguments),
+    /// On a real broker: a backlog worked off, beside hand-written loops.
+    KafkaThroughput(KafkaThroughputArguments),
     /// Lead assignment: gap to the exact optimum by iteration, and time.
     Assignment(ModelArguments),
+}
+
+#[derive(Args)]
+struct KafkaLatencyArguments {
+    /// Events a second.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    rate: u64,
+    /// How long, in seconds; the first five do not count.
+    #[arg(long, default_value_t = 45, value_parser = clap::value_parser!(u64).range(6..))]
+    seconds: u64,
+    /// Worker threads.
+    #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    workers: u64,
+    /// Seed of the simulated world.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Args)]
+struct KafkaThroughputArguments {
+    /// Events of the backlog.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    events: u64,
+    /// Rounds; every subject runs once in each.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+    /// Worker threads.
+    #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    workers: u64,
+    /// Seed of the simulated world.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 #[derive(Args)]
@@ -75,6 +112,18 @@ fn main() -> ExitCode {
         Mode::Flatness(FlatnessArguments { rounds, seed, full }) => Binaries::beside_this_one()
             .and_then(|binaries| flatness::measure(&binaries, rounds as usize, seed, full, say))
             .map(|flatness| println!("{flatness}")),
+        Mode::KafkaLatency(KafkaLatencyArguments { rate, seconds, workers, seed }) => {
+            let settings = kafka::latency::Settings { rate, seconds, workers, seed };
+            Binaries::beside_this_one()
+                .and_then(|binaries| kafka::latency::measure(&binaries, settings, say))
+                .map(|latency| println!("{latency}"))
+        }
+        Mode::KafkaThroughput(KafkaThroughputArguments { events, rounds, workers, seed }) => {
+            let settings = kafka::throughput::Settings { events, rounds, workers, seed };
+            Binaries::beside_this_one()
+                .and_then(|binaries| kafka::throughput::measure(&binaries, settings, say))
+                .map(|throughput| println!("{throughput}"))
+        }
         Mode::Oscillators(ModelArguments { rounds }) => {
             println!("{}", oscillators::measure(rounds as usize, say));
             Ok(())

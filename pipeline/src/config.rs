@@ -42,7 +42,7 @@ pub use error::{ConfigError, Origin, Problem};
 pub use sections::{
     KafkaSection, ListenSection, PipelineSection, ReplaySection, SecuritySection, SourceSection, StoreSection, Token,
 };
-pub use setting::{Role, SourceKind};
+pub use setting::{Role, SourceKind, TablesKept};
 pub use store_url::StoreUrl;
 
 /// The embedded defaults: every key but the tokens and the free tables, each with its meaning.

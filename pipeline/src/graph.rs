@@ -72,10 +72,10 @@ pub fn replay(
     let entities = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
     let machines = Machines { entities, kpis: DailyKpis::new(false), rep_names };
     let Some(outputs) = outputs else {
-        views(batches, machines, settings, statistics).rows.probe_with(&finished);
+        views(batches, machines, settings, false, statistics).rows.probe_with(&finished);
         return finished;
     };
-    let Views { rows, letters, epochs, snapshots: _ } = views(batches, machines, settings, statistics);
+    let Views { rows, letters, epochs, snapshots: _ } = views(batches, machines, settings, true, statistics);
     let rows = scope.concatenate([rows, epoch_rows(epochs)]);
     let rows = count_live_rows(rows, Rc::clone(statistics));
     let tables = parquet_sink(rows, outputs.store, outputs.files, outputs.failure.clone());
@@ -97,7 +97,7 @@ pub fn run(
 ) -> (Handle<Epoch>, Activator) {
     let finished = Handle::new();
     let (batches, activator) = records(scope, queue, max_future_ms);
-    let Views { rows, letters, epochs, snapshots } = views(batches, machines, settings, statistics);
+    let Views { rows, letters, epochs, snapshots } = views(batches, machines, settings, true, statistics);
     let rows = count_live_rows(rows, Rc::clone(statistics));
     let rows = pieces(rows, "rows to collect", |(table, rows)| Piece::Rows(table as u8, rows));
     let letters = pieces(letters, "dead letters to collect", Piece::Letter);
@@ -153,17 +153,19 @@ impl Machines {
     }
 }
 
-/// The operators, from events to rows. Without rows in `settings` there are only those that count, and their stream is empty.
+/// The operators, from events to rows. Without rows in `settings` there are only those that count; their rows are made if `kpi_rows`
+/// asks for them.
 fn views<'scope>(
     batches: Stream<'scope, Epoch, Vec<EventBatch>>,
     machines: Machines,
     settings: EntitySettings,
+    kpi_rows: bool,
     statistics: &Rc<RefCell<Statistics>>,
 ) -> Views<'scope> {
     let scope = batches.scope();
     let Machines { entities, kpis, rep_names } = machines;
     let parts = unpack(drive(batches, "entities", entities));
-    let kpis = daily_kpis(parts.kpis, kpis, settings.rows, settings.restored_rows, Rc::clone(statistics));
+    let kpis = daily_kpis(parts.kpis, kpis, kpi_rows, settings.restored_rows, Rc::clone(statistics));
     let snapshots = scope.concatenate([parts.snapshots, kpis.snapshots]);
     if !settings.rows {
         return Views { rows: kpis.rows, letters: parts.letters, epochs: parts.epochs, snapshots };

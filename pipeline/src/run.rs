@@ -32,7 +32,7 @@ use self::committer::CommitSettings;
 use self::engine::EngineSettings;
 use self::live::LiveSettings;
 use self::source::SourceSettings;
-use crate::config::{Config, StoreUrl};
+use crate::config::{Config, StoreUrl, TablesKept};
 
 /// Input on its way, as a part of the configured memory: one sixteenth, at least 16 MiB.
 fn window_bytes_max(config: &Config) -> u64 {
@@ -48,7 +48,7 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         dedup_horizon_ms: config.dedup_horizon_ms() as i64,
         dedup_keys_max: config.pipeline.dedup_keys_max as usize,
         retention_ms: config.retention_ms() as i64,
-        rows: true,
+        rows: config.pipeline.tables == TablesKept::All,
         snapshots: true,
         // History holds them.
         restored_rows: false,

@@ -58,6 +58,7 @@ fn overlay_pipeline(reader: &mut Reader, pipeline: &mut PipelineSection) {
     reader.set(&["pipeline", "idle_after"], &mut pipeline.idle_after);
     reader.set(&["pipeline", "timer_grace"], &mut pipeline.timer_grace);
     reader.set(&["pipeline", "commit_bytes_max"], &mut pipeline.commit_bytes_max);
+    reader.set(&["pipeline", "tables"], &mut pipeline.tables);
 }
 
 fn overlay_tokens(reader: &mut Reader, tokens: &mut Vec<Token>) {
