@@ -17,6 +17,7 @@ pub mod graph;
 pub mod logging;
 pub mod logs;
 pub mod messages;
+pub mod processes;
 pub mod produce;
 pub mod replay;
 pub mod run;

@@ -14,6 +14,7 @@ use super::{CommandError, load_config_with};
 use crate::logs::{PARTITIONS_DEFAULT, open_log, topic_specs};
 use crate::produce::{Pace, produce};
 use crate::run::audit::audit;
+use crate::run::engine::Seats;
 use crate::run::live::{Control, run as run_live};
 use crate::run::starting::describe_inputs;
 use crate::run::{live_settings, open_stores};
@@ -103,7 +104,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         println!("{} events of {} dealers stream through; Ctrl-C ends it", arguments.events, arguments.dealers);
     }
     let stores = open_stores(&config).map_err(CommandError::failed)?;
-    let report = run_live(&log, &live_settings(&config), &stores, &control).map_err(CommandError::failed)?;
+    let report =
+        run_live(&log, &live_settings(&config), &stores, Seats::Alone, &control).map_err(CommandError::failed)?;
     match producer.join() {
         Ok(outcome) => outcome.map(drop).map_err(CommandError::failed)?,
         Err(_) => return Err(CommandError::failed("the producer failed")),

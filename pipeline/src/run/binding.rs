@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 pub const BINDING_FORMAT: u32 = 1;
 
 /// A partition of an input topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct InputPartition {
     /// The topic.
     pub topic: Topic,

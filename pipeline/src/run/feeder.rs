@@ -19,14 +19,16 @@ use operators::domain::shards::{Barrier, ShardRange};
 
 use super::binding::InputPartition;
 use super::clock::{ClockError, Reading};
-use super::records::{ChunkRecord, EpochEnds, Feed, RecordChunk};
+use super::records::{ChunkRecord, EpochEnds, RecordChunk};
 use super::recovery::Start;
 use super::source::{Close, Polled, Source};
 
 /// Where a feeder's results go.
 pub trait FeedSink {
-    /// Hands something to a worker.
-    fn feed(&mut self, worker: usize, feed: Feed);
+    /// Hands records to the worker that parses them: a number among all workers of all processes.
+    fn feed(&mut self, worker: usize, chunk: RecordChunk);
+    /// Tells every worker of an epoch whose records were all handed over.
+    fn bind(&mut self, ends: EpochEnds);
     /// Tells the committer of an epoch; called before the workers hear of it.
     fn closed(&mut self, close: Close);
     /// Asked at each new epoch: the shards to write whole, if the state behind it is to be written down.
@@ -182,11 +184,9 @@ impl Feeder {
             // What was recorded is written down with the first new epoch.
             let base = if close.recorded.is_none() { sink.snapshot_wanted() } else { None };
             let barrier = base.map(|base| Barrier { epoch: close.epoch, base });
-            let ends = Arc::new(EpochEnds { epoch: close.epoch, ends: ends.collect(), barrier });
+            let ends = EpochEnds { epoch: close.epoch, ends: ends.collect(), barrier };
             sink.closed(close);
-            for worker in 0..self.peers {
-                sink.feed(worker, Feed::Close(Arc::clone(&ends)));
-            }
+            sink.bind(ends);
         }
         Ok(step)
     }
@@ -255,7 +255,7 @@ impl Feeder {
         };
         self.source.polled(&polled, now);
         let worker = worker_of(chunk.partition, self.peers);
-        sink.feed(worker, Feed::Records(chunk));
+        sink.feed(worker, chunk);
     }
 }
 

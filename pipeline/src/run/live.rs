@@ -21,13 +21,14 @@ use operators::domain::shards::ShardRange;
 use super::Stores;
 use super::checkpointer::{CLOSING, Checkpointer, Found, SnapshotRequest};
 use super::clock::{Clock, ClockError, Reading};
+use super::cluster::ClusterError;
 use super::collect::EpochOutput;
 use super::commits::{Commits, Published, Publisher, RunIdentity, Turn};
 use super::committer::CommitSettings;
-use super::engine::{Engine, EngineSettings};
+use super::engine::{Engine, EngineSettings, Seats};
 use super::feeder::{FeedError, FeedSink, Feeder};
 use super::historian::{Historian, HistorianSettings, OnEnd, start_historian};
-use super::records::Feed;
+use super::records::{EpochEnds, RecordChunk};
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
 use super::starting::{StartError, Started, describe_inputs, start};
@@ -75,6 +76,9 @@ pub enum RunError {
     /// The clock cannot be trusted.
     #[error(transparent)]
     Clock(#[from] ClockError),
+    /// The processes of a cluster did not come together.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The workers did not start or did not end well.
     #[error("the workers failed: {0}")]
     Engine(String),
@@ -203,8 +207,12 @@ struct Wiring<'a> {
 }
 
 impl FeedSink for Wiring<'_> {
-    fn feed(&mut self, worker: usize, feed: Feed) {
-        self.engine.feed(worker, feed);
+    fn feed(&mut self, worker: usize, chunk: RecordChunk) {
+        self.engine.feed(worker, chunk);
+    }
+
+    fn bind(&mut self, ends: EpochEnds) {
+        self.engine.bind(&ends);
     }
 
     fn closed(&mut self, close: Close) {
@@ -222,7 +230,7 @@ impl FeedSink for Wiring<'_> {
     }
 }
 
-/// Runs a pipeline until `control` says stop.
+/// Runs a pipeline until `control` says stop: as the only process, or as process 0 of those that it is connected with.
 ///
 /// # Errors
 /// If it cannot start or go on. What was committed stays; what was not is done again by the next start.
@@ -230,6 +238,7 @@ pub fn run(
     log: &Arc<dyn Log>,
     settings: &LiveSettings,
     stores: &Stores,
+    seats: Seats,
     control: &Control,
 ) -> Result<RunReport, RunError> {
     let clock_started = Instant::now();
@@ -260,7 +269,8 @@ pub fn run(
     control.records_through.store(plan.starts.iter().map(|start| start.offset).sum(), Ordering::Release);
     let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now())?;
     let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded);
-    let workers = settings.engine.workers.max(1);
+    let (_, processes) = seats.process();
+    let workers = settings.engine.workers.max(1) * processes;
     let reader = log.reader("source")?;
     let mut feeder = Feeder::new(reader, source, &plan.starts, workers, PollLimits::default(), now())?;
 
@@ -303,7 +313,7 @@ pub fn run(
     let commit_thread = spawn_commits(commit_thread)?;
     let collected = to_commit.clone();
     let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
-    let engine = Engine::start(settings.engine, restored, move |output| {
+    let engine = Engine::start(settings.engine, seats, restored, move |output| {
         // What restored workers tell of the checkpoint's own epoch was committed and written before.
         if Some(output.epoch) > restored_epoch {
             let _ = collected.send(ToCommit::Collected(Box::new(output)));
@@ -344,7 +354,12 @@ pub fn run(
     }
     report.last_epoch = feeder.source().last_epoch();
     drop(feeder);
-    report.statistics = engine.finish().map_err(RunError::Engine)?;
+    let has_failed = outcome.is_err() || failed.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+    if has_failed && processes > 1 {
+        engine.abandon();
+    } else {
+        report.statistics = engine.finish().map_err(RunError::Engine)?;
+    }
     let _ = to_commit.send(ToCommit::Drain);
     wait_for(commit_thread)?;
     if let Some(reason) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {

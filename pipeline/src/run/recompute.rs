@@ -10,10 +10,10 @@ use super::binding::{Binding, ChainPosition};
 use super::clock::Clock;
 use super::collect::EpochOutput;
 use super::commits::{Commits, Publisher, RunIdentity, Turn};
-use super::engine::Engine;
+use super::engine::{Engine, Seats};
 use super::feeder::{FeedSink, Feeder};
 use super::live::{LiveSettings, RunError, reading};
-use super::records::Feed;
+use super::records::{EpochEnds, RecordChunk};
 use super::recovery::{Action, Input, Recovery};
 use super::source::{Close, Source};
 use super::starting::{describe_inputs, output_partitions};
@@ -27,8 +27,12 @@ struct Bench {
 }
 
 impl FeedSink for Bench {
-    fn feed(&mut self, worker: usize, feed: Feed) {
-        self.engine.feed(worker, feed);
+    fn feed(&mut self, worker: usize, chunk: RecordChunk) {
+        self.engine.feed(worker, chunk);
+    }
+
+    fn bind(&mut self, ends: EpochEnds) {
+        self.engine.bind(&ends);
     }
 
     fn closed(&mut self, close: Close) {
@@ -68,7 +72,7 @@ pub fn recompute(
     let workers = settings.engine.workers.max(1);
     let mut feeder = Feeder::new(reader, source, &plan.starts, workers, PollLimits::default(), now())?;
     let (to_us, outputs) = channel::<EpochOutput>();
-    let engine = Engine::start(settings.engine, None, move |output| {
+    let engine = Engine::start(settings.engine, Seats::Alone, None, move |output| {
         let _ = to_us.send(output);
     })
     .map_err(RunError::Engine)?;

@@ -25,7 +25,7 @@ use super::super::commits::{Commits, Published, Publisher, RunIdentity, Turn};
 use super::super::committer::CommitSettings;
 use super::super::feeder::{FeedSink, Feeder, Step};
 use super::super::live::{RunError, add_new_partitions};
-use super::super::records::{Feed, FeedQueue};
+use super::super::records::{EpochEnds, Feed, FeedQueue, RecordChunk};
 use super::super::recovery::Plan;
 use super::super::source::{Close, Source, SourceSettings};
 use super::super::starting::{Started, output_partitions, start};
@@ -78,9 +78,13 @@ struct Wires<'a> {
 }
 
 impl FeedSink for Wires<'_> {
-    fn feed(&mut self, worker: usize, feed: Feed) {
+    fn feed(&mut self, worker: usize, chunk: RecordChunk) {
         assert_eq!(worker, 0, "there is one worker");
-        self.feeds.push_back(feed);
+        self.feeds.push_back(Feed::Records(worker, chunk));
+    }
+
+    fn bind(&mut self, ends: EpochEnds) {
+        self.feeds.push_back(Feed::Close(ends));
     }
 
     fn closed(&mut self, close: Close) {
@@ -153,7 +157,7 @@ impl Instance {
         let feeder = Feeder::new(log.reader("source")?, source, &plan.starts, 1, settings.limits, now)?;
         let inbox = Rc::new(RefCell::new(VecDeque::new()));
         let collected = Rc::clone(&inbox);
-        let queue = FeedQueue::default();
+        let queue = FeedQueue::new(1);
         let mut worker = Worker::new(timely::WorkerConfig::default(), Allocator::Thread(Thread::default()), None);
         let entities = EntitySettings {
             dedup_horizon_ms: 7 * 86_400_000,
@@ -168,7 +172,7 @@ impl Instance {
             Machines::new(entities, 0, None, &statistics).map_err(|error| RunError::Engine(error.to_string()))?;
         let (_, activator) = worker.dataflow(|scope| {
             let emit = move |output| collected.borrow_mut().push_back(ToCommit::Collected(Box::new(output)));
-            graph::run(scope, Rc::clone(&queue), MAX_FUTURE_MS, machines, entities, emit, &statistics)
+            graph::run(scope, queue.clone(), MAX_FUTURE_MS, machines, entities, emit, &statistics)
         });
         Ok(Instance {
             incarnation: plan.incarnation,
@@ -207,8 +211,8 @@ impl Instance {
     /// The worker's thread: takes some of what it is fed and steps so many times.
     pub(super) fn work(&mut self, feeds: usize, steps: usize) {
         let taken = feeds.min(self.feeds.len());
-        self.queue.borrow_mut().extend(self.feeds.drain(..taken));
-        if !self.queue.borrow().is_empty() {
+        self.feeds.drain(..taken).for_each(|feed| self.queue.push(feed));
+        if !self.queue.is_empty() {
             self.activator.activate();
         }
         for _ in 0..steps {
