@@ -13,7 +13,7 @@ use crate::bindings::input_records;
 use crate::place::Place;
 use crate::produced::Produced;
 use crate::running::{Ended, Running};
-use crate::{kafka_broker_gone, kafka_faults, kafka_kills};
+use crate::{kafka_broker_gone, kafka_faults, kafka_kills, processes};
 
 /// How long a run may take to bind everything that was produced.
 const CATCH_UP_MAX: Duration = Duration::from_mins(2);
@@ -32,6 +32,7 @@ fn on_a_real_broker_a_pipeline_survives_kills_rivals_and_the_brokers_own_death()
     scene("missing topics", || kafka_faults::missing_topics_are_named(broker.address()));
     scene("a second instance", || kafka_faults::a_second_instance_takes_over(broker.address()));
     scene("kills", || kafka_kills::a_run_killed_at_any_moment_loses_nothing(broker.address()));
+    scene("processes", || processes::processes_killed_one_at_a_time_lose_nothing_together(broker.address()));
     scene("the broker gone", || kafka_broker_gone::a_run_outlives_its_broker(&mut broker));
 }
 
