@@ -94,6 +94,14 @@ pub enum ClusterError {
         /// How long was waited.
         seconds: u64,
     },
+    /// One that had come is gone.
+    #[error("process {gone} ({address}) ended before all had come: start all of them again")]
+    Gone {
+        /// The process.
+        gone: usize,
+        /// Its address.
+        address: String,
+    },
     /// Another process means something else.
     #[error(
         "process {other} ({address}) refuses this one: {reason}; give all processes the same configuration, -w and -n"
@@ -182,6 +190,9 @@ pub fn gather(
         if let Some(reason) = given_up() {
             return Err(ClusterError::GivenUp(reason));
         }
+        if let Some(gone) = (0..sockets.len()).find(|other| sockets[*other].as_ref().is_some_and(has_ended)) {
+            return Err(ClusterError::Gone { gone, address: addresses[gone].clone() });
+        }
         if started.elapsed() > GATHER_MAX {
             let address = addresses[missing].clone();
             return Err(ClusterError::Missing { missing, address, seconds: GATHER_MAX.as_secs() });
@@ -245,6 +256,14 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
 /// Ends the bounded waits: from now on silence means that there is nothing to say.
 fn finish(stream: TcpStream) -> Option<TcpStream> {
     stream.set_read_timeout(None).and_then(|()| stream.set_write_timeout(None)).ok().map(|()| stream)
+}
+
+/// Whether the other side has ended: nothing is said while not all are there, so what can be read is the end.
+fn has_ended(stream: &TcpStream) -> bool {
+    let looked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+    let is_open = stream.set_nonblocking(false).is_ok();
+    let silent = looked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+    !is_open || !silent
 }
 
 fn write_line(stream: &mut TcpStream, line: &str) -> std::io::Result<()> {
@@ -322,6 +341,19 @@ mod tests {
             let others: Vec<usize> = (0..3).filter(|other| connected.sockets[*other].is_some()).collect();
             assert_eq!(others, (0..3).filter(|other| *other != connected.process()).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn one_that_ends_before_all_have_come_is_told() {
+        let addresses = addresses();
+        let ended = std::thread::scope(|scope| {
+            let first = scope.spawn(|| gathered(0, &addresses, "same"));
+            // Says hello as process 1, and is gone.
+            let hello = Hello { process: 1, identity: identity("same") };
+            while connect(0, &addresses[0], &hello).unwrap().is_none() {}
+            first.join().unwrap()
+        });
+        assert!(matches!(ended, Err(ClusterError::Gone { gone: 1, .. })), "{ended:?}");
     }
 
     #[test]

@@ -5,12 +5,13 @@
 //!                   ├─▶ messages, checksums, binding ─▶ committer machine ─▶ one transaction ─▶ publish, epoch by epoch
 //!   EpochOutput ────┘            └─ recorded before a restart: compared, published, never written again
 //! ```
-//! Nothing is published that is not durable in the log.
+//! Nothing is published that is not durable in the log. When a committer is lost another one is opened: it fences every other, so the last
+//! record of topic `epochs` is read before anything is sent, and if a later run wrote it this one has been replaced and ends.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use connectors::log::{
-    CommitGroup, CommitOutcome, Header, LogCommitter, MirroredOffset, TopicPartition, partition_of_key,
+    CommitGroup, CommitOutcome, Header, LogCommitter, LogError, MirroredOffset, TopicPartition, partition_of_key,
 };
 
 use super::binding::{BINDING_FORMAT, Binding, MessageSum, OutputSum};
@@ -18,6 +19,7 @@ use super::collect::EpochOutput;
 use super::committer::{Action, CommitSettings, Committer, Input};
 use super::recovery::compare;
 use super::source::Close;
+use super::starting::{Renewed, StartError};
 use crate::messages::{EPOCHS, Message, letter_message};
 
 /// An epoch whose outputs are durable.
@@ -56,9 +58,14 @@ struct Held {
     messages: Vec<(u32, Message)>,
 }
 
+/// Opens another committer and reads the last record of topic `epochs` once everything in it is settled. An error that is retriable is
+/// worth another call.
+pub type Renew = Box<dyn FnMut() -> Result<Renewed, StartError> + Send>;
+
 /// Commits what the workers give.
 pub struct Commits {
     committer: Box<dyn LogCommitter>,
+    renew: Renew,
     machine: Committer,
     identity: RunIdentity,
     /// Partitions of each output topic.
@@ -88,15 +95,18 @@ pub enum Turn {
 }
 
 impl Commits {
-    /// Commits through an open committer. `partitions` tells how many each output topic has.
+    /// Commits through an open committer, and through those that `renew` gives when one is lost. `partitions` tells how many each
+    /// output topic has.
     pub fn new(
         committer: Box<dyn LogCommitter>,
+        renew: Renew,
         settings: CommitSettings,
         identity: RunIdentity,
         partitions: BTreeMap<&'static str, u32>,
     ) -> Self {
         Commits {
             committer,
+            renew,
             machine: Committer::new(settings),
             identity,
             partitions,
@@ -141,6 +151,10 @@ impl Commits {
                 if let Err(reason) = self.pair(publisher) {
                     return Turn::Stop(reason);
                 }
+                self.actions.extend(self.machine.handle(input));
+            }
+            Action::Renew => {
+                let input = self.renew();
                 self.actions.extend(self.machine.handle(input));
             }
             Action::Publish { epochs } => {
@@ -245,11 +259,41 @@ impl Commits {
                 self.identity.pipeline,
                 by.map(|by| format!(" ({by})")).unwrap_or_default()
             )),
+            // What the client library gives up on may be what a new client can do; what it refuses, it refuses again.
+            CommitOutcome::Fatal { error: error @ LogError::Refused { .. } } => {
+                tracing::warn!(%error, epochs, "the committer failed for good; another one is opened");
+                Input::Lost(error.to_string())
+            }
             CommitOutcome::Fatal { error } => Input::Ended(error.to_string()),
-            CommitOutcome::InDoubt { error } => Input::Ended(format!(
-                "whether the last commit succeeded is not known ({error}); start again: the answer is read from the log then"
-            )),
+            CommitOutcome::InDoubt { error } => {
+                tracing::warn!(%error, epochs, "whether a commit succeeded is not known; another committer is opened to find out");
+                Input::Lost(format!("whether the last commit succeeded is not known ({error})"))
+            }
         }
+    }
+
+    /// Opens another committer and finds out what of the group is in the log.
+    fn renew(&mut self) -> Input {
+        let Renewed { committer, last } = match (self.renew)() {
+            Ok(renewed) => renewed,
+            Err(StartError::Log(error)) if error.is_retriable() => {
+                tracing::warn!(%error, "there is no other committer yet");
+                return Input::NotRenewed;
+            }
+            Err(error) => return Input::Ended(error.to_string()),
+        };
+        self.committer = committer;
+        let Some(last) = last else { return Input::Renewed { epochs: 0 } };
+        if last.incarnation > self.identity.incarnation {
+            return Input::Ended(format!(
+                "another instance of {:?} has taken over (run {}, which recorded epoch {}); this one ends: run one instance of a \
+                 pipeline, or give this one another name",
+                self.identity.pipeline, last.incarnation, last.epoch
+            ));
+        }
+        let epochs = self.held.iter().take_while(|held| held.binding.epoch <= last.epoch).count();
+        tracing::info!(epochs, "another committer is open, and so many epochs of the group were in the log");
+        Input::Renewed { epochs }
     }
 
     /// Bytes that wait for their commit.
@@ -309,7 +353,8 @@ mod tests {
         let settings = CommitSettings { group_bytes_max: 1_000, group_messages_max: 10 };
         let identity =
             RunIdentity { pipeline: "p".into(), incarnation: 1, settings: String::new(), logic: String::new() };
-        let mut commits = Commits::new(Box::new(Willing), settings, identity, BTreeMap::new());
+        let renew = Box::new(|| Ok(Renewed { committer: Box::new(Willing), last: None }));
+        let mut commits = Commits::new(Box::new(Willing), renew, settings, identity, BTreeMap::new());
         let mut published = Counted(Vec::new());
         let (inputs, idle) = (Vec::new(), Vec::new());
         commits.closed(Close { epoch: 50, previous: None, inputs, idle, records: 0, bytes: 0, recorded: None });

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use connectors::HistoryError;
-use connectors::log::{Log, LogError, PollLimits};
+use connectors::log::{CommitterIdentity, Log, LogError, PollLimits};
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
 
@@ -31,7 +31,7 @@ use super::historian::{Historian, HistorianSettings, OnEnd, start_historian};
 use super::records::{EpochEnds, RecordChunk};
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
-use super::starting::{StartError, Started, describe_inputs, start};
+use super::starting::{StartError, Started, describe_inputs, renew, start};
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
 const POLL_MS_MAX: i64 = 20;
@@ -280,6 +280,7 @@ pub fn run(
         settings: settings.fingerprint.clone(),
         logic: settings.logic.clone(),
     };
+    let committer_hint = hint.clone();
     let historian = HistorianSettings {
         incarnation: hint,
         settings: stores.history_settings.clone(),
@@ -297,11 +298,16 @@ pub fn run(
     let (request, closed) = (checkpointer.request(), checkpointer.closed());
     let publisher =
         start_historian(historian, checkpointer, on_end).map_err(|error| RunError::Engine(error.to_string()))?;
+    let renewal = {
+        let (log, name) = (Arc::clone(log), settings.name.clone());
+        let identity = CommitterIdentity { name, incarnation: committer_hint };
+        Box::new(move || renew(log.as_ref(), &identity))
+    };
     let (to_commit, inbox) = channel();
     let released = Arc::new(AtomicI64::new(i64::MIN));
     let commit_thread = CommitThread {
         inbox,
-        commits: Commits::new(committer, settings.commit, identity, output_partitions),
+        commits: Commits::new(committer, renewal, settings.commit, identity, output_partitions),
         settled: Settled {
             publisher: Box::new(publisher),
             released: Arc::clone(&released),

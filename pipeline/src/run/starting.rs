@@ -18,6 +18,8 @@ use crate::messages::{EPOCHS, OUTPUT_TOPICS};
 const SETTLE_MAX: Duration = Duration::from_mins(1);
 /// How long one poll waits while topic `epochs` is read.
 const POLL: Duration = Duration::from_millis(500);
+/// Offsets at the end of topic `epochs` among which its last record is looked for first.
+const LAST_SPAN: u64 = 64;
 /// How many polls in a row may bring nothing before the log is given up, while topic `epochs` is read.
 const IDLE_POLLS_MAX: usize = 60;
 
@@ -67,6 +69,8 @@ pub fn start(
     find_checkpoint: &mut dyn FnMut() -> Result<Option<CheckpointPlace>, StartError>,
 ) -> Result<Started, StartError> {
     let identity = CommitterIdentity { name: name.to_owned(), incarnation: incarnation_hint.to_owned() };
+    // A log that is out of reach is told soon: the committer would wait much longer for it.
+    log.admin()?.list_topics()?;
     let mut committer = log.committer(identity)?;
     let mut recovery = Recovery::default();
     let mut action = recovery.handle(Input::Begin);
@@ -89,6 +93,37 @@ pub fn start(
         action = recovery.handle(input);
     };
     Ok(Started { plan, committer, output_partitions: output_partitions(log)? })
+}
+
+/// Another committer of a running pipeline.
+pub struct Renewed {
+    /// The committer, open.
+    pub committer: Box<dyn LogCommitter>,
+    /// The last record of topic `epochs`, whoever wrote it.
+    pub last: Option<Binding>,
+}
+
+/// Opens a committer in the place of one that was lost, and reads what the log came to know by it.
+///
+/// # Errors
+/// If the log is out of reach for now, or refuses.
+pub fn renew(log: &dyn Log, identity: &CommitterIdentity) -> Result<Renewed, StartError> {
+    let mut committer = log.committer(identity.clone())?;
+    committer.open()?;
+    let bounds = wait_until_settled(log.admin()?.as_mut(), EPOCHS, 0, SETTLE_MAX)?;
+    let Some(bounds) = bounds else { return Err(LogError::TopicMissing { topic: EPOCHS.to_owned() }.into()) };
+    let mut span = LAST_SPAN;
+    loop {
+        // The end may hold marks of transactions instead of records: then further back.
+        let from = bounds.stable_end.saturating_sub(span).max(bounds.earliest);
+        if let Some(last) = read_bindings(log, from)?.pop() {
+            return Ok(Renewed { committer, last: Some(last) });
+        }
+        if from <= bounds.earliest {
+            return Ok(Renewed { committer, last: None });
+        }
+        span *= 8;
+    }
 }
 
 /// Partitions of each output topic.

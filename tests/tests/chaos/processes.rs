@@ -14,6 +14,8 @@ use crate::settings::{cluster_kills, seed};
 
 /// How long a start may take before it has taken over.
 const START_MAX: Duration = Duration::from_mins(1);
+/// How long processes look for each other, and a little.
+const GATHER_MAX: Duration = Duration::from_secs(70);
 /// How long those that are left may take to end.
 const END_MAX: Duration = Duration::from_secs(10);
 /// How long the last run may take for what is left.
@@ -40,14 +42,16 @@ fn kill_one(mut run: Running, random: &mut Random, kill: u64, shape: &[String; 2
     let others = run.children();
     let victim = random.below(others.len() + 1);
     println!("kill {kill}: process {victim} of {shape:?}, {after:?} after the start, taken over: {}", taken_over(&run));
+    let has_joined = run.stderr().matches("all processes are there").count() > others.len();
     let Some(other) = victim.checked_sub(1) else {
         run.kill();
+        // Those that never reached process 0 look for it until their time is up.
+        let patience = if has_joined { END_MAX } else { GATHER_MAX };
         for other in others {
-            assert!(end_of(other, END_MAX), "process {other} outlives process 0");
+            assert!(end_of(other, patience), "process {other} outlives process 0");
         }
         return;
     };
-    let has_joined = run.stderr().matches("all processes are there").count() > others.len();
     let sent = std::process::Command::new("kill").args(["-9", &others[other].to_string()]).status().unwrap();
     assert!(sent.success());
     let sentence = run.wait(END_MAX).failed_last();

@@ -28,7 +28,7 @@ use super::super::live::{RunError, add_new_partitions};
 use super::super::records::{EpochEnds, Feed, FeedQueue, RecordChunk};
 use super::super::recovery::Plan;
 use super::super::source::{Close, Source, SourceSettings};
-use super::super::starting::{Started, output_partitions, start};
+use super::super::starting::{StartError, Started, output_partitions, renew, start};
 use super::log::SimulatedLog;
 use crate::graph::{self, Machines};
 use crate::simulate::random::Random;
@@ -127,7 +127,12 @@ impl Instance {
         let Started { plan, committer, output_partitions } = start(log, NAME, "simulated", &mut || Ok(None))?;
         let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now)?;
         let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded.clone());
-        let commits = Commits::new(committer, settings.commit, identity(plan.incarnation), output_partitions);
+        let renewal = {
+            let log = log.clone();
+            let identity = CommitterIdentity { name: NAME.into(), incarnation: "simulated".into() };
+            Box::new(move || renew(&log, &identity))
+        };
+        let commits = Commits::new(committer, renewal, settings.commit, identity(plan.incarnation), output_partitions);
         Self::wire(log, settings, source, commits, &plan, now)
     }
 
@@ -142,7 +147,8 @@ impl Instance {
         let clock = Clock::start(settings.tick_ms, None, now)?;
         let source = Source::new(settings.source, clock, &ChainPosition::default(), recorded).recorded_only();
         let committer = log.committer(CommitterIdentity { name: "follower".into(), incarnation: "follower".into() })?;
-        let commits = Commits::new(committer, settings.commit, identity(0), output_partitions(log)?);
+        let never = Box::new(|| Err(StartError::Refused("a follower commits nothing".into())));
+        let commits = Commits::new(committer, never, settings.commit, identity(0), output_partitions(log)?);
         Self::wire(log, settings, source, commits, plan, now)
     }
 

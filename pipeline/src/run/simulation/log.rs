@@ -221,7 +221,8 @@ impl LogCommitter for Committer {
         if storage.random.chance(faults.fatal) {
             self.number = None;
             storage.end(id, false);
-            return CommitOutcome::Fatal { error: misuse("a simulated failure for good") };
+            let (what, reason) = ("committing".to_owned(), "a simulated failure for good".to_owned());
+            return CommitOutcome::Fatal { error: LogError::Refused { what, reason } };
         }
         let forgotten = storage.defect == Defect::ForgottenCommit && storage.random.chance(0.1);
         storage.end(id, !forgotten);
