@@ -20,6 +20,7 @@ pub mod messages;
 pub mod produce;
 pub mod replay;
 pub mod run;
+pub mod serving;
 pub mod signals;
 pub mod simulate;
 pub mod sinks;

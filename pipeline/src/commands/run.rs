@@ -9,6 +9,7 @@ use super::{CommandError, load_config};
 use crate::logs::open_log;
 use crate::run::live::{Control, RunReport, run as run_live};
 use crate::run::{live_settings, open_stores};
+use crate::serving::Serving;
 use crate::signals::stop_on_signals;
 
 /// Runs the pipeline until it is told to stop.
@@ -34,7 +35,10 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let control = Control::default();
     stop_on_signals(&control.stop).map_err(CommandError::failed)?;
     let stores = open_stores(&config).map_err(CommandError::failed)?;
-    let report = run_live(&log, &live_settings(&config), &stores, &control).map_err(CommandError::failed)?;
+    let serving = Serving::start(&config, &stores.history).map_err(CommandError::failed)?;
+    println!("SQL on {}: {}", serving.sql_address(), serving.psql_line(&config));
+    let report = run_live(&log, &live_settings(&config), &stores, &serving.tables, &control);
+    let report = report.map_err(CommandError::failed)?;
     print_report(&report);
     Ok(())
 }

@@ -17,6 +17,7 @@ use connectors::HistoryError;
 use connectors::log::{Log, LogError, PollLimits};
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
+use sql::live::LiveTables;
 
 use super::Stores;
 use super::checkpointer::{CLOSING, Checkpointer, Found, SnapshotRequest};
@@ -31,6 +32,7 @@ use super::records::Feed;
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
 use super::starting::{StartError, Started, describe_inputs, start};
+use super::tables::{show_history, start_tables};
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
 const POLL_MS_MAX: i64 = 20;
@@ -133,6 +135,7 @@ pub(super) fn reading(started: Instant) -> Reading {
 enum ToCommit {
     Closed(Box<Close>),
     Collected(Box<EpochOutput>),
+    Restored(Box<EpochOutput>),
     Drain,
 }
 
@@ -158,6 +161,10 @@ impl Publisher for Settled {
         self.publisher.publish(published);
         self.released.store(epoch, Ordering::Release);
         self.records.fetch_add(records, Ordering::AcqRel);
+    }
+
+    fn restore(&mut self, output: EpochOutput) {
+        self.publisher.restore(output);
     }
 }
 
@@ -189,6 +196,7 @@ impl CommitThread {
         match message {
             ToCommit::Closed(close) => self.commits.closed(*close),
             ToCommit::Collected(output) => self.commits.collected(*output),
+            ToCommit::Restored(output) => self.settled.restore(*output),
             ToCommit::Drain => self.commits.drain(),
         }
     }
@@ -222,7 +230,8 @@ impl FeedSink for Wiring<'_> {
     }
 }
 
-/// Runs a pipeline until `control` says stop.
+/// Runs a pipeline until `control` says stop. What becomes durable is shown in `tables`, which answer once they have caught up with what
+/// was committed before.
 ///
 /// # Errors
 /// If it cannot start or go on. What was committed stays; what was not is done again by the next start.
@@ -230,6 +239,7 @@ pub fn run(
     log: &Arc<dyn Log>,
     settings: &LiveSettings,
     stores: &Stores,
+    tables: &Arc<LiveTables>,
     control: &Control,
 ) -> Result<RunReport, RunError> {
     let clock_started = Instant::now();
@@ -279,14 +289,18 @@ pub fn run(
     let failed = Arc::new(Mutex::new(None));
     let on_end: OnEnd = {
         let (failed, stop) = (Arc::clone(&failed), Arc::clone(&control.stop));
-        Box::new(move |reason| {
+        Arc::new(move |reason| {
             failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
             stop.store(true, Ordering::Release);
         })
     };
     let (request, closed) = (checkpointer.request(), checkpointer.closed());
-    let publisher =
-        start_historian(historian, checkpointer, on_end).map_err(|error| RunError::Engine(error.to_string()))?;
+    tables.answer_from(plan.chain.epoch.unwrap_or(i64::MIN));
+    let on_written = show_history(tables, &stores.history, &on_end);
+    let historian = start_historian(historian, checkpointer, on_written, Arc::clone(&on_end));
+    let historian = historian.map_err(|error| RunError::Engine(error.to_string()))?;
+    let publisher = start_tables(Arc::clone(tables), historian, on_end);
+    let publisher = publisher.map_err(|error| RunError::Engine(error.to_string()))?;
     let (to_commit, inbox) = channel();
     let released = Arc::new(AtomicI64::new(i64::MIN));
     let commit_thread = CommitThread {
@@ -305,9 +319,9 @@ pub fn run(
     let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
     let engine = Engine::start(settings.engine, restored, move |output| {
         // What restored workers tell of the checkpoint's own epoch was committed and written before.
-        if Some(output.epoch) > restored_epoch {
-            let _ = collected.send(ToCommit::Collected(Box::new(output)));
-        }
+        let is_new = Some(output.epoch) > restored_epoch;
+        let output = Box::new(output);
+        let _ = collected.send(if is_new { ToCommit::Collected(output) } else { ToCommit::Restored(output) });
     })
     .map_err(RunError::Engine)?;
 
