@@ -24,4 +24,5 @@ pub mod oscillators;
 pub mod repeat;
 pub mod replay;
 pub mod restart;
+pub mod serving;
 pub mod table;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use benches::child::Binaries;
 use benches::failure::Failure;
 use benches::input::InputFolder;
-use benches::{assignment, flatness, kafka, oscillators, replay, restart};
+use benches::{assignment, flatness, kafka, oscillators, replay, restart, serving};
 use clap::{Args, Parser, Subcommand};
 
 /// Times the pipeline beside a hand-written loop over the same files.
@@ -35,6 +35,8 @@ enum Mode {
     Restart(RestartArguments),
     /// Lead assignment: gap to the exact optimum by iteration, and time.
     Assignment(ModelArguments),
+    /// Queries over the wire while 20,000 events a second stream in: percentiles, and what they take from the events.
+    Serving(ModelArguments),
 }
 
 #[derive(Args)]
@@ -143,6 +145,9 @@ fn main() -> ExitCode {
             println!("{}", assignment::measure(rounds as usize, say));
             Ok(())
         }
+        Mode::Serving(ModelArguments { rounds }) => Binaries::beside_this_one()
+            .and_then(|binaries| serving::measure(&binaries, rounds as usize, say))
+            .map(|serving| println!("{serving}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -41,7 +41,7 @@ pub use duration::Duration;
 pub use error::{ConfigError, Origin, Problem};
 pub use sections::{
     ArchiveSection, KafkaSection, ListenSection, PipelineSection, ReplaySection, SecuritySection, SourceSection,
-    StoreSection, Token,
+    SqlSection, StoreSection, Token,
 };
 pub use setting::{Role, SourceKind, TablesKept};
 pub use store_url::StoreUrl;
@@ -74,7 +74,7 @@ pub struct Config {
     /// The HTTP server.
     pub http: ListenSection,
     /// The SQL server.
-    pub sql: ListenSection,
+    pub sql: SqlSection,
     /// Who may call.
     #[serde(default)]
     pub security: SecuritySection,

@@ -21,6 +21,7 @@ pub mod processes;
 pub mod produce;
 pub mod replay;
 pub mod run;
+pub mod serving;
 pub mod signals;
 pub mod simulate;
 pub mod sinks;

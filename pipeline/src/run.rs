@@ -25,6 +25,7 @@ mod simulation;
 pub mod source;
 pub mod starting;
 pub mod stores;
+pub mod tables;
 
 use operators::dataflow::entities::EntitySettings;
 use xxhash_rust::xxh3::xxh3_64;
@@ -52,8 +53,8 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         retention_ms: config.retention_ms() as i64,
         rows: config.pipeline.tables == TablesKept::All,
         snapshots: true,
-        // History holds them.
-        restored_rows: false,
+        // The live tables begin with them.
+        restored_rows: true,
     };
     let max_future_ms = config.max_future_ms() as i64;
     // What decides results, and nothing that does not.

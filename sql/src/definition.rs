@@ -33,12 +33,21 @@ pub struct TableDefinition {
     pub view: Option<String>,
     /// Whether it is a record of what came and has no present state: only schema `history` shows it, row by row.
     pub is_archive: bool,
+    /// Whether rows are added and never changed or removed.
+    pub only_grows: bool,
 }
 
 impl TableDefinition {
     /// The stored columns.
     pub fn stored(&self) -> impl Iterator<Item = &ColumnDefinition> {
         self.columns.iter().filter(|column| !column.computed)
+    }
+
+    /// The schema of its stored columns.
+    pub fn stored_schema(&self) -> SchemaRef {
+        let fields: Vec<Field> =
+            self.stored().map(|column| Field::new(&column.name, column.data_type.clone(), true)).collect();
+        Arc::new(Schema::new(fields))
     }
 
     /// Whether the table has a column `epoch` of its own.

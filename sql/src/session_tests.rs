@@ -1,6 +1,7 @@
 use std::fs::File;
 
-use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMillisecondArray};
+use arrow::datatypes::DataType;
 use parquet::arrow::ArrowWriter;
 
 use super::*;
@@ -36,6 +37,7 @@ fn cars() -> TableDefinition {
                 .into(),
         ),
         is_archive: false,
+        only_grows: false,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::run::live::{Control, run as run_live};
 use crate::run::live_settings;
 use crate::run::starting::describe_inputs;
 use crate::run::stores::open_stores;
+use crate::serving::Serving;
 use crate::signals::stop_on_signals;
 use crate::simulate::{DisorderOptions, SimulateOptions, simulate};
 
@@ -63,7 +64,12 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 
     let data_dir = arguments.data_dir.clone().unwrap_or_else(|| scratch.path().join("data"));
     let data_dir = data_dir.to_str().ok_or_else(|| CommandError::usage("the name of the folder is not UTF-8"))?;
-    let config = load_config_with(None, &[("DEALERFLOW_DATA_DIR", data_dir), ("DEALERFLOW_SOURCE__KIND", "embedded")])?;
+    let mut own = vec![("DEALERFLOW_DATA_DIR", data_dir), ("DEALERFLOW_SOURCE__KIND", "embedded")];
+    if arguments.exit {
+        // Nobody connects to a demo that ends by itself, so that several may run at once.
+        own.push(("DEALERFLOW_SQL__LISTEN", "127.0.0.1:0"));
+    }
+    let config = load_config_with(None, &own)?;
     let log = open_log(&config).map_err(CommandError::failed)?;
     let mut admin = log.admin().map_err(CommandError::failed)?;
     admin.create_topics(&topic_specs(PARTITIONS_DEFAULT)).map_err(CommandError::failed)?;
@@ -105,8 +111,12 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         println!("{} events of {} dealers stream through; Ctrl-C ends it", arguments.events, arguments.dealers);
     }
     let stores = open_stores(&config).map_err(CommandError::failed)?;
-    let report =
-        run_live(&log, &live_settings(&config), &stores, Seats::Alone, &control).map_err(CommandError::failed)?;
+    let serving = Serving::start(&config, &stores.history).map_err(CommandError::failed)?;
+    if !arguments.exit {
+        println!("SQL on {}: {}", serving.sql_address(), serving.psql_line(&config));
+    }
+    let report = run_live(&log, &live_settings(&config), &stores, &serving.tables, Seats::Alone, &control);
+    let report = report.map_err(CommandError::failed)?;
     match producer.join() {
         Ok(outcome) => outcome.map(drop).map_err(CommandError::failed)?,
         Err(_) => return Err(CommandError::failed("the producer failed")),

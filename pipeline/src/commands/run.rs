@@ -15,6 +15,7 @@ use crate::run::follower::follow;
 use crate::run::live::{Control, LiveSettings, RunReport, run as run_live};
 use crate::run::live_settings;
 use crate::run::stores::open_stores;
+use crate::serving::Serving;
 use crate::signals::stop_on_signals;
 
 /// Runs the pipeline until it is told to stop.
@@ -85,7 +86,9 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     };
     let log = open_log(&config).map_err(CommandError::failed)?;
     let stores = open_stores(&config).map_err(CommandError::failed)?;
-    let report = run_live(&log, &settings, &stores, seats, &control).map_err(CommandError::failed)?;
+    let serving = Serving::start(&config, &stores.history).map_err(CommandError::failed)?;
+    println!("SQL on {}: {}", serving.sql_address(), serving.psql_line(&config));
+    let report = run_live(&log, &settings, &stores, &serving.tables, seats, &control).map_err(CommandError::failed)?;
     if let Some(others) = others {
         others.wait().map_err(CommandError::failed)?;
     }

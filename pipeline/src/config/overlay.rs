@@ -7,7 +7,7 @@ use super::client_settings::ClientSettings;
 use super::error::{Origin, Problem};
 use super::layers::{Entries, Entry, KeyPath, dotted, flatten};
 use super::reader::Reader;
-use super::sections::{KafkaSection, PipelineSection, Token};
+use super::sections::{KafkaSection, PipelineSection, SqlSection, Token};
 use super::store_url::StoreUrl;
 
 /// How to mend tokens that stand anywhere but in a list of tables.
@@ -33,7 +33,7 @@ pub(super) fn overlay(config: &mut Config, entries: Entries) -> Vec<Problem> {
     }
     reader.set(&["archive", "retention"], &mut config.archive.retention);
     reader.set(&["http", "listen"], &mut config.http.listen);
-    reader.set(&["sql", "listen"], &mut config.sql.listen);
+    overlay_sql(&mut reader, &mut config.sql);
     overlay_tokens(&mut reader, &mut config.security.token);
     overlay_models(&mut reader, &mut config.models);
     reader.finish()
@@ -66,6 +66,21 @@ fn overlay_pipeline(reader: &mut Reader, pipeline: &mut PipelineSection) {
     reader.set(&["pipeline", "timer_grace"], &mut pipeline.timer_grace);
     reader.set(&["pipeline", "commit_bytes_max"], &mut pipeline.commit_bytes_max);
     reader.set(&["pipeline", "tables"], &mut pipeline.tables);
+}
+
+fn overlay_sql(reader: &mut Reader, sql: &mut SqlSection) {
+    reader.set(&["sql", "listen"], &mut sql.listen);
+    reader.set(&["sql", "certificate_file"], &mut sql.certificate_file);
+    reader.set(&["sql", "key_file"], &mut sql.key_file);
+    reader.set(&["sql", "connections_max"], &mut sql.connections_max);
+    reader.set(&["sql", "queries_max"], &mut sql.queries_max);
+    reader.set(&["sql", "threads"], &mut sql.threads);
+    reader.set(&["sql", "timeout"], &mut sql.timeout);
+    reader.set(&["sql", "wait_max"], &mut sql.wait_max);
+    reader.set(&["sql", "rows_max"], &mut sql.rows_max);
+    reader.set(&["sql", "memory_limit"], &mut sql.memory_limit);
+    reader.set(&["sql", "retained_epochs"], &mut sql.retained_epochs);
+    reader.set(&["sql", "retained_bytes"], &mut sql.retained_bytes);
 }
 
 fn overlay_tokens(reader: &mut Reader, tokens: &mut Vec<Token>) {

@@ -44,7 +44,7 @@ pub enum OutputError {
 
 /// The tables as the SQL layer sees them.
 pub fn definitions() -> Vec<TableDefinition> {
-    let definition = |table: &'static Table| TableDefinition {
+    let definition = |(table, only_grows): (&'static Table, bool)| TableDefinition {
         name: table.name.to_owned(),
         comment: table.comment.to_owned(),
         columns: table
@@ -59,9 +59,11 @@ pub fn definitions() -> Vec<TableDefinition> {
             .collect(),
         key: table.columns.iter().filter(|column| column.key).map(|column| column.name.to_owned()).collect(),
         view: table.view.map(str::to_owned),
+        only_grows,
         is_archive: std::ptr::eq(table, &ARCHIVE),
     };
-    TableId::ALL.into_iter().map(TableId::table).chain([&ARCHIVE]).map(definition).collect()
+    let tables = TableId::ALL.into_iter().map(|id| (id.table(), id.only_grows()));
+    tables.chain([(&ARCHIVE, true)]).map(definition).collect()
 }
 
 /// Opens the outputs of a finished replay.

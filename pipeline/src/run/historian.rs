@@ -93,6 +93,11 @@ impl Historian {
         })
     }
 
+    /// What is visible.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     /// The epoch up to which history is visible.
     pub fn visible_through(&self) -> i64 {
         self.manifest.epoch_last
@@ -112,8 +117,6 @@ impl Historian {
         if let Some(archive) = &mut self.archive {
             archive.add(&published.binding, std::mem::take(&mut published.records));
         }
-        self.writer.add(TableId::Epochs, epoch, epoch_row(published));
-        self.rows += 1;
         self.epoch_last = Some(epoch);
     }
 
@@ -217,8 +220,8 @@ fn hints_of_name(name: &str) -> Option<ColumnHints> {
     tables.find(|table| table.name == name).map(hints_of)
 }
 
-/// The row of table `epochs`. When it was committed is told by this machine's clock, outside what a replay repeats.
-fn epoch_row(published: &Published) -> RowSlice {
+/// Adds the row of table `epochs` to an epoch's rows. When it was committed is told by this machine's clock, outside what a replay repeats.
+pub(super) fn add_epoch_row(published: &mut Published) {
     let epoch = published.binding.epoch;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
     let outputs: u64 = published.binding.outputs.iter().map(|sum| sum.count).sum();
@@ -236,7 +239,7 @@ fn epoch_row(published: &Published) -> RowSlice {
         rows.cell(cell);
     }
     rows.finish();
-    RowSlice { rows: Arc::new(rows), range: 0..1 }
+    published.output.rows.push((TableId::Epochs, RowSlice { rows: Arc::new(rows), range: 0..1 }));
 }
 
 #[cfg(test)]
@@ -285,7 +288,10 @@ mod tests {
             settings: String::new(),
             logic: String::new(),
         };
-        Published { binding, output: EpochOutput { epoch, ..EpochOutput::default() }, records: vec![chunk] }
+        let mut published =
+            Published { binding, output: EpochOutput { epoch, ..EpochOutput::default() }, records: vec![chunk] };
+        add_epoch_row(&mut published);
+        published
     }
 
     fn keep(historian: &mut Historian, numbers: std::ops::Range<u64>) {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use connectors::parquet::Manifest;
 use connectors::{CheckpointsError, HistoryError};
 
 use super::checkpointer::Checkpointer;
@@ -26,7 +27,9 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Called with the sentence when nothing can ever be kept again by this run.
-pub type OnEnd = Box<dyn Fn(String) + Send>;
+pub type OnEnd = Arc<dyn Fn(String) + Send + Sync>;
+/// Called with each manifest that makes more history visible, and with the one that a start finds.
+pub type OnWritten = Box<dyn Fn(&Manifest) + Send>;
 
 /// What the keeper hears.
 pub enum Heard {
@@ -57,12 +60,20 @@ pub struct Keeper {
     checkpointer: Checkpointer,
     interval_ms: i64,
     written_ms: i64,
+    on_written: OnWritten,
 }
 
 impl Keeper {
-    /// Writes history every `interval_ms` at least.
-    pub fn new(historian: Historian, checkpointer: Checkpointer, interval_ms: i64, now_ms: i64) -> Self {
-        Keeper { historian, checkpointer, interval_ms, written_ms: now_ms }
+    /// Writes history every `interval_ms` at least, and tells `on_written` what is visible.
+    pub fn new(
+        historian: Historian,
+        checkpointer: Checkpointer,
+        interval_ms: i64,
+        now_ms: i64,
+        on_written: OnWritten,
+    ) -> Self {
+        on_written(historian.manifest());
+        Keeper { historian, checkpointer, interval_ms, written_ms: now_ms, on_written }
     }
 
     /// The historian.
@@ -123,6 +134,9 @@ impl Keeper {
     fn write(&mut self, tidies: bool) -> Result<(), HistoryError> {
         let is_new = !self.historian.is_written();
         self.historian.write()?;
+        if is_new {
+            (self.on_written)(self.historian.manifest());
+        }
         if tidies
             && is_new
             && let Err(error) = self.historian.tidy()
@@ -222,20 +236,31 @@ impl Drop for KeeperThread {
     }
 }
 
-/// Starts the keeper's thread. What waits and what it has not written is at most `bytes_max`, beside one epoch.
+/// How a keeper's thread is to work.
+pub struct Keeping {
+    /// How often history is written at least.
+    pub interval: Duration,
+    /// What waits and what is not written yet, in bytes, at most, beside one epoch.
+    pub bytes_max: u64,
+    /// Who hears of visible history.
+    pub on_written: OnWritten,
+    /// Who hears of the end.
+    pub on_end: OnEnd,
+}
+
+/// Starts the keeper's thread.
 ///
 /// # Errors
 /// If the system gives no thread.
 pub fn start_keeper(
     historian: Historian,
     checkpointer: Checkpointer,
-    interval: Duration,
-    bytes_max: u64,
-    on_end: OnEnd,
+    keeping: Keeping,
 ) -> std::io::Result<(KeeperThread, LastCall)> {
+    let Keeping { interval, bytes_max, on_written, on_end } = keeping;
     let (sender, receiver) = sync_channel(EPOCHS_WAITING_MAX);
     let backlog = Arc::new(Backlog { bytes: Mutex::new(Some(0)), changed: Condvar::new() });
-    let keeper = Keeper::new(historian, checkpointer, interval.as_millis() as i64, 0);
+    let keeper = Keeper::new(historian, checkpointer, interval.as_millis() as i64, 0, on_written);
     let body = {
         let backlog = Arc::clone(&backlog);
         move || {

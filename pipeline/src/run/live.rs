@@ -18,6 +18,7 @@ use connectors::log::{CommitterIdentity, Log, LogError, LogReader, PollLimits};
 use connectors::objects::Objects;
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
+use sql::live::LiveTables;
 
 use super::archive_reader::ArchiveReader;
 use super::binding::InputRange;
@@ -30,12 +31,13 @@ use super::committer::CommitSettings;
 use super::engine::{Engine, EngineSettings, Seats};
 use super::feeder::{FeedError, FeedSink, Feeder};
 use super::historian::{Historian, HistorianSettings};
-use super::keeper::{OnEnd, start_keeper};
+use super::keeper::{Keeping, OnEnd, start_keeper};
 use super::records::{EpochEnds, RecordChunk};
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
 use super::starting::{StartError, Started, describe_inputs, renew, start};
 use super::stores::Stores;
+use super::tables::{show_history, start_tables};
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
 const POLL_MS_MAX: i64 = 20;
@@ -148,6 +150,7 @@ pub(super) fn reading(started: Instant) -> Reading {
 enum ToCommit {
     Closed(Box<Close>, Vec<RecordChunk>),
     Collected(Box<EpochOutput>),
+    Restored(Box<EpochOutput>),
     Drain,
 }
 
@@ -173,6 +176,10 @@ impl Publisher for Settled {
         self.publisher.publish(published);
         self.released.store(epoch, Ordering::Release);
         self.records.fetch_add(records, Ordering::AcqRel);
+    }
+
+    fn restore(&mut self, output: EpochOutput) {
+        self.publisher.restore(output);
     }
 }
 
@@ -204,6 +211,7 @@ impl CommitThread {
         match message {
             ToCommit::Closed(close, records) => self.commits.closed(*close, records),
             ToCommit::Collected(output) => self.commits.collected(*output),
+            ToCommit::Restored(output) => self.settled.restore(*output),
             ToCommit::Drain => self.commits.drain(),
         }
     }
@@ -241,7 +249,8 @@ impl FeedSink for Wiring<'_> {
     }
 }
 
-/// Runs a pipeline until `control` says stop: as the only process, or as process 0 of those that it is connected with.
+/// Runs a pipeline until `control` says stop: as the only process, or as process 0 of those that it is connected with. What becomes durable
+/// is shown in `tables`, which answer once they have caught up with what was committed before.
 ///
 /// # Errors
 /// If it cannot start or go on. What was committed stays; what was not is done again by the next start.
@@ -249,6 +258,7 @@ pub fn run(
     log: &Arc<dyn Log>,
     settings: &LiveSettings,
     stores: &Stores,
+    tables: &Arc<LiveTables>,
     seats: Seats,
     control: &Control,
 ) -> Result<RunReport, RunError> {
@@ -306,17 +316,30 @@ pub fn run(
     let historian = Historian::open(stores.history.clone(), historian)?;
     let failed = Arc::new(Mutex::new(None));
     let on_end: OnEnd = {
-        let (failed, stop, name) = (Arc::clone(&failed), Arc::clone(&control.stop), settings.name.clone());
-        Box::new(move |reason| {
-            let reason = format!("another instance of {name:?} has taken over; this one ends: {reason}");
+        let (failed, stop) = (Arc::clone(&failed), Arc::clone(&control.stop));
+        Arc::new(move |reason| {
             failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
             stop.store(true, Ordering::Release);
         })
     };
     let (request, closed) = (checkpointer.request(), checkpointer.closed());
-    let (interval, bytes_max) = (stores.history_interval, stores.history_bytes_max);
-    let (publisher, last_call) = start_keeper(historian, checkpointer, interval, bytes_max, on_end)
-        .map_err(|error| RunError::Engine(error.to_string()))?;
+    let taken_over: OnEnd = {
+        let (on_end, name) = (Arc::clone(&on_end), settings.name.clone());
+        Arc::new(move |reason| {
+            on_end(format!("another instance of {name:?} has taken over; this one ends: {reason}"));
+        })
+    };
+    tables.answer_from(plan.chain.epoch.unwrap_or(i64::MIN));
+    let keeping = Keeping {
+        interval: stores.history_interval,
+        bytes_max: stores.history_bytes_max,
+        on_written: show_history(tables, &stores.history, &on_end),
+        on_end: taken_over,
+    };
+    let (keeper, last_call) =
+        start_keeper(historian, checkpointer, keeping).map_err(|error| RunError::Engine(error.to_string()))?;
+    let publisher = start_tables(Arc::clone(tables), keeper, on_end);
+    let publisher = publisher.map_err(|error| RunError::Engine(error.to_string()))?;
     let renewal = {
         let (log, name) = (Arc::clone(log), settings.name.clone());
         let identity = CommitterIdentity { name, incarnation: committer_hint };
@@ -340,9 +363,9 @@ pub fn run(
     let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
     let engine = Engine::start(settings.engine, seats, restored, move |output| {
         // What restored workers tell of the checkpoint's own epoch was committed and written before.
-        if Some(output.epoch) > restored_epoch {
-            let _ = collected.send(ToCommit::Collected(Box::new(output)));
-        }
+        let is_new = Some(output.epoch) > restored_epoch;
+        let output = Box::new(output);
+        let _ = collected.send(if is_new { ToCommit::Collected(output) } else { ToCommit::Restored(output) });
     })
     .map_err(RunError::Engine)?;
 

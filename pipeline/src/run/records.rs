@@ -223,18 +223,25 @@ fn reject_future(batch: &mut EventBatch, epoch: i64, max_future_ms: i64) {
     batch.events.retain(|event| event.time_ms <= latest_ms);
 }
 
-/// The batches that one worker parses, and what wakes the dataflow when its queue has grown.
+/// The batches that one worker parses, and what wakes the dataflow when its queue has grown. Nothing comes at or before the restored epoch,
+/// so that what restored state tells of itself is whole at once.
 pub fn records(
     scope: Scope<'_, Epoch>,
     queue: FeedQueue,
     max_future_ms: i64,
+    restored_epoch: Option<i64>,
 ) -> (Stream<'_, Epoch, Vec<EventBatch>>, Activator) {
     let peers = scope.peers();
     let waker = Rc::new(RefCell::new(None));
     let given = Rc::clone(&waker);
     let index = scope.index();
-    let fed =
-        source::<_, CapacityContainerBuilder<Vec<(usize, Parcel)>>, _, _>(scope, "feed", move |capability, info| {
+    let fed = source::<_, CapacityContainerBuilder<Vec<(usize, Parcel)>>, _, _>(
+        scope,
+        "feed",
+        move |mut capability, info| {
+            if let Some(epoch) = restored_epoch {
+                capability.downgrade(&(epoch as u64 + 1));
+            }
             *given.borrow_mut() = Some(scope.activator_for(info.address));
             let mut held = Some(capability);
             move |output| {
@@ -259,7 +266,8 @@ pub fn records(
                     }
                 }
             }
-        });
+        },
+    );
     let waker = waker.borrow_mut().take();
     // The constructor above has run: an operator is built when it is named.
     let waker = waker.unwrap_or_else(|| unreachable!("timely builds an operator at once"));

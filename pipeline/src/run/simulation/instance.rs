@@ -29,7 +29,7 @@ use super::super::collect::EpochOutput;
 use super::super::commits::{Commits, Published, Publisher, RunIdentity, Turn};
 use super::super::committer::CommitSettings;
 use super::super::feeder::{FeedSink, Feeder, Step};
-use super::super::historian::{Historian, HistorianSettings};
+use super::super::historian::{Historian, HistorianSettings, add_epoch_row};
 use super::super::keeper::{self, Heard, Keeper};
 use super::super::live::{RunError, add_new_partitions, archive_first};
 use super::super::records::{EpochEnds, Feed, FeedQueue, RecordChunk};
@@ -192,7 +192,8 @@ impl Instance {
         };
         let commits = Commits::new(committer, renewal, settings.commit, identity(plan.incarnation), output_partitions);
         let asked = (checkpointer.request(), checkpointer.closed());
-        let keeper = Keeper::new(historian, checkpointer, settings.history_interval_ms, now.monotonic_ms);
+        let keeper =
+            Keeper::new(historian, checkpointer, settings.history_interval_ms, now.monotonic_ms, Box::new(|_| {}));
         let mut instance = Self::wire(log, stores, settings, source, commits, &plan, restored, now)?;
         instance.asked = Some(asked);
         instance.keeper = Some(keeper);
@@ -360,7 +361,8 @@ impl Instance {
     }
 
     /// Hands the keeper what was published.
-    pub(super) fn to_keep(&mut self, published: Published) {
+    pub(super) fn to_keep(&mut self, mut published: Published) {
+        add_epoch_row(&mut published);
         self.unkept.push_back(published);
     }
 
