@@ -34,7 +34,7 @@ fn filled() -> Place {
     let place = Place::embedded();
     let data_dir = place.data_dir();
     let demo = ["demo", "--events", "3000", "--dealers", "5", "--exit", "--data-dir", data_dir.to_str().unwrap()];
-    place.run(&demo).succeeded();
+    let _ = place.run(&demo).succeeded();
     place
 }
 
@@ -53,7 +53,7 @@ fn what_the_log_let_go_is_read_from_the_archive_or_named() {
     assert!(running.wait_until(PATIENCE, |running| running.stderr().contains("ready: ")), "{}", running.stderr());
     assert!(running.stderr().contains("are read from the input archive"), "{}", running.stderr());
     let (ended, _) = running.terminate(PATIENCE);
-    ended.succeeded();
+    let _ = ended.succeeded();
 
     std::fs::remove_dir_all(place.data_dir().join("checkpoints")).unwrap();
     std::fs::remove_dir_all(place.data_dir().join("parquet")).unwrap();
@@ -70,7 +70,7 @@ fn after_an_end_by_signal_nothing_is_done_again() {
         assert!(running.wait_until(PATIENCE, |running| running.stderr().contains("ready: ")), "{}", running.stderr());
         assert!(running.stderr().contains("\"recorded\":0"), "recorded epochs are left: {}", running.stderr());
         let (ended, _) = running.terminate(PATIENCE);
-        ended.succeeded();
+        let _ = ended.succeeded();
     }
     place.audit_and_recompute();
 }
