@@ -20,6 +20,7 @@ pub mod recovery;
 #[cfg(test)]
 mod simulation;
 pub mod source;
+pub mod stalls;
 pub mod starting;
 
 use std::time::Duration;

@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::log::{CommitterIdentity, Log, PollLimits};
@@ -21,14 +22,14 @@ use timely::worker::Worker;
 use super::super::binding::{Binding, ChainPosition};
 use super::super::clock::{Clock, Reading};
 use super::super::collect::EpochOutput;
-use super::super::commits::{Commits, Published, Publisher, RunIdentity, Turn};
+use super::super::commits::{Commits, Nobody, Published, Publisher, RunIdentity, Turn};
 use super::super::committer::CommitSettings;
 use super::super::feeder::{FeedSink, Feeder, Step};
 use super::super::live::{RunError, add_new_partitions};
 use super::super::records::{EpochEnds, Feed, FeedQueue, RecordChunk};
 use super::super::recovery::Plan;
 use super::super::source::{Close, Source, SourceSettings};
-use super::super::starting::{StartError, Started, output_partitions, renew, start};
+use super::super::starting::{LogSuccessor, Started, output_partitions, start};
 use super::log::SimulatedLog;
 use crate::graph::{self, Machines};
 use crate::simulate::random::Random;
@@ -127,12 +128,10 @@ impl Instance {
         let Started { plan, committer, output_partitions } = start(log, NAME, "simulated", &mut || Ok(None))?;
         let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now)?;
         let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded.clone());
-        let renewal = {
-            let log = log.clone();
-            let identity = CommitterIdentity { name: NAME.into(), incarnation: "simulated".into() };
-            Box::new(move || renew(&log, &identity))
-        };
-        let commits = Commits::new(committer, renewal, settings.commit, identity(plan.incarnation), output_partitions);
+        let identity_of = CommitterIdentity { name: NAME.into(), incarnation: "simulated".into() };
+        let successor = Box::new(LogSuccessor { log: Arc::new(log.clone()), identity: identity_of });
+        let commits =
+            Commits::new(committer, successor, settings.commit, identity(plan.incarnation), output_partitions);
         Self::wire(log, settings, source, commits, &plan, now)
     }
 
@@ -147,8 +146,7 @@ impl Instance {
         let clock = Clock::start(settings.tick_ms, None, now)?;
         let source = Source::new(settings.source, clock, &ChainPosition::default(), recorded).recorded_only();
         let committer = log.committer(CommitterIdentity { name: "follower".into(), incarnation: "follower".into() })?;
-        let never = Box::new(|| Err(StartError::Refused("a follower commits nothing".into())));
-        let commits = Commits::new(committer, never, settings.commit, identity(0), output_partitions(log)?);
+        let commits = Commits::new(committer, Box::new(Nobody), settings.commit, identity(0), output_partitions(log)?);
         Self::wire(log, settings, source, commits, plan, now)
     }
 
