@@ -14,6 +14,7 @@ use connectors::log::{
 use connectors::testing::broker::SASL_USER;
 use connectors::testing::{TestBroker, conformance, crash, group_of, read_to_end, records_of, start_at, topic};
 use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 /// The broker of this test process; it ends with the process.
@@ -177,11 +178,17 @@ fn compacted_topics_are_seen() {
 #[test]
 fn wrong_credentials_are_an_error_and_not_an_empty_source() {
     let Some(broker) = shared_broker() else { return };
+    for mechanism in ["PLAIN", "SCRAM-SHA-512"] {
+        refused_for_wrong_credentials(broker, mechanism);
+    }
+}
+
+fn refused_for_wrong_credentials(broker: &TestBroker, mechanism: &str) {
     let with = |password: &str| {
         let mut config = config(broker.sasl_address(), "credentials.");
         for (name, value) in [
             ("security.protocol", "sasl_plaintext"),
-            ("sasl.mechanisms", "PLAIN"),
+            ("sasl.mechanisms", mechanism),
             ("sasl.username", SASL_USER.0),
             ("sasl.password", password),
         ] {
@@ -207,6 +214,40 @@ fn wrong_credentials_are_an_error_and_not_an_empty_source() {
     refused("opening", wrong.committer(identity).unwrap().open());
     let group = group_of(&[("leads", 0, b"never")]);
     refused("appending", wrong.appender("check").unwrap().append(&group.records, None).map(drop));
+}
+
+/// The mock cluster has several brokers, which the real one here has not; it stands for what a reader is told when a leader moves.
+#[test]
+fn a_partition_whose_leader_moves_is_read_on_without_gap_or_repeat() {
+    let cluster = MockCluster::new(3).unwrap();
+    cluster.create_topic("moved.leads", 1, 3).unwrap();
+    let log = log_at(&cluster.bootstrap_servers(), "moved.");
+    let mut appender = log.appender("check").unwrap();
+    let mut reader = log.reader("check").unwrap();
+    reader.assign(&[start_at("leads", 0, Some(0))]).unwrap();
+    let (mut batch, mut read) = (RecordBatch::new(), Vec::new());
+    let started = Instant::now();
+    for leader in [1, 2, 3] {
+        cluster.partition_leader("moved.leads", 0, Some(leader)).unwrap();
+        for number in 0..10 {
+            let group = group_of(&[("leads", 0, format!("{leader} {number}").as_bytes())]);
+            while let Err(error) = appender.append(&group.records, None) {
+                assert!(error.is_retriable() && started.elapsed() < Duration::from_mins(1), "{error:?}");
+            }
+        }
+        while read.len() < leader as usize * 10 {
+            assert!(started.elapsed() < Duration::from_mins(1), "{} records after leader {leader}", read.len());
+            match reader.poll(Duration::from_millis(100), PollLimits::default(), &mut batch) {
+                Ok(()) => read.extend(records_of(&batch)),
+                Err(error) => assert!(error.is_retriable(), "{error:?}"),
+            }
+        }
+    }
+    let texts: Vec<String> =
+        read.iter().map(|record| String::from_utf8(record.payload.clone().unwrap()).unwrap()).collect();
+    let expected: Vec<String> =
+        (1..=3).flat_map(|leader| (0..10).map(move |number| format!("{leader} {number}"))).collect();
+    assert_eq!(texts, expected);
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub mod recovery;
 #[cfg(test)]
 mod simulation;
 pub mod source;
+pub mod stalls;
 pub mod starting;
 pub mod stores;
 pub mod tables;

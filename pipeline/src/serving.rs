@@ -61,6 +61,17 @@ pub struct Serving {
     server: Server,
 }
 
+/// Empty live tables, that keep as much of the past as is configured.
+///
+/// # Errors
+/// If the tables' declarations are not sound.
+pub fn live_tables(config: &Config) -> Result<Arc<LiveTables>, ServingError> {
+    let sql = &config.sql;
+    let retention =
+        Retention { epochs_max: sql.retained_epochs as usize, bytes_max: sql.retained_bytes.bytes() as usize };
+    Ok(Arc::new(LiveTables::new(definitions(), retention)?))
+}
+
 impl Serving {
     /// Starts serving: callers wait until the tables have caught up with what was committed before.
     ///
@@ -68,9 +79,7 @@ impl Serving {
     /// If a token cannot be read, or an address cannot be listened on.
     pub fn start(config: &Config, history: &Objects) -> Result<Self, ServingError> {
         let sql = &config.sql;
-        let retention =
-            Retention { epochs_max: sql.retained_epochs as usize, bytes_max: sql.retained_bytes.bytes() as usize };
-        let tables = Arc::new(LiveTables::new(definitions(), retention)?);
+        let tables = live_tables(config)?;
         let limits = QueryLimits {
             timeout: std::time::Duration::from_millis(sql.timeout.ms()),
             wait_max: std::time::Duration::from_millis(sql.wait_max.ms()),

@@ -17,9 +17,11 @@ use pipeline::config::Config;
 use pipeline::logs::topic_specs;
 use pipeline::produce::{Pace, produce};
 use pipeline::run::audit::audit;
+use pipeline::run::engine::Seats;
 use pipeline::run::live::{Control, run};
 use pipeline::run::live_settings;
 use pipeline::run::stores::Stores;
+use pipeline::serving::live_tables;
 use pipeline::simulate::{SimulateOptions, simulate};
 
 const MEMORY_LIMIT: &str = "384MiB";
@@ -133,7 +135,8 @@ fn blocked_output_costs_patience_and_not_memory() {
     let control = Control::default();
     let running = {
         let (log, control, settings) = (Arc::clone(&log), control.clone(), live_settings(&config));
-        std::thread::spawn(move || run(&log, &settings, &stores, &control))
+        let tables = live_tables(&config).unwrap();
+        std::thread::spawn(move || run(&log, &settings, &stores, &tables, Seats::Alone, &control))
     };
     while control.records_through.load(Ordering::Acquire) == 0 {
         assert!(!running.is_finished(), "{:?}", running.join());

@@ -9,10 +9,12 @@
 //! record of topic `epochs` is read before anything is sent, and if a later run wrote it this one has been replaced and ends.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use connectors::log::{
     CommitGroup, CommitOutcome, Header, LogCommitter, LogError, MirroredOffset, TopicPartition, partition_of_key,
 };
+use operators::domain::time::format_rfc3339;
 
 use super::binding::{BINDING_FORMAT, Binding, MessageSum, OutputSum};
 use super::collect::EpochOutput;
@@ -22,6 +24,11 @@ use super::recovery::compare;
 use super::source::Close;
 use super::starting::{Renewed, StartError};
 use crate::messages::{EPOCHS, Message, letter_message};
+
+/// How often a fenced instance looks who has taken over.
+const SUCCESSOR_LOOKS: usize = 6;
+/// The pause between two looks.
+const SUCCESSOR_LOOK: Duration = Duration::from_millis(400);
 
 /// An epoch whose outputs are durable.
 #[derive(Debug)]
@@ -75,14 +82,35 @@ struct Held {
     records: Vec<RecordChunk>,
 }
 
-/// Opens another committer and reads the last record of topic `epochs` once everything in it is settled. An error that is retriable is
-/// worth another call.
-pub type Renew = Box<dyn FnMut() -> Result<Renewed, StartError> + Send>;
+/// Who can open another committer, and knows who wrote last.
+pub trait Successor: Send {
+    /// Opens another committer and reads the last record of topic `epochs` once everything in it is settled.
+    ///
+    /// # Errors
+    /// If the log refuses. An error that is retriable is worth another call.
+    fn renew(&mut self) -> Result<Renewed, StartError>;
+
+    /// The last record of topic `epochs`, if there is one and the log tells it.
+    fn last(&mut self) -> Option<Binding>;
+}
+
+/// For commits that write nothing: there is nobody to ask.
+pub struct Nobody;
+
+impl Successor for Nobody {
+    fn renew(&mut self) -> Result<Renewed, StartError> {
+        Err(StartError::Refused("what only compares recorded epochs asked for a committer; report this".to_owned()))
+    }
+
+    fn last(&mut self) -> Option<Binding> {
+        None
+    }
+}
 
 /// Commits what the workers give.
 pub struct Commits {
     committer: Box<dyn LogCommitter>,
-    renew: Renew,
+    successor: Box<dyn Successor>,
     machine: Committer,
     identity: RunIdentity,
     /// Partitions of each output topic.
@@ -112,18 +140,18 @@ pub enum Turn {
 }
 
 impl Commits {
-    /// Commits through an open committer, and through those that `renew` gives when one is lost. `partitions` tells how many each
+    /// Commits through an open committer, and through those that `successor` gives when one is lost. `partitions` tells how many each
     /// output topic has.
     pub fn new(
         committer: Box<dyn LogCommitter>,
-        renew: Renew,
+        successor: Box<dyn Successor>,
         settings: CommitSettings,
         identity: RunIdentity,
         partitions: BTreeMap<&'static str, u32>,
     ) -> Self {
         Commits {
             committer,
-            renew,
+            successor,
             machine: Committer::new(settings),
             identity,
             partitions,
@@ -274,18 +302,25 @@ impl Commits {
             next_offset,
         });
         self.group.mirrored_offsets.extend(mirrored);
+        let began = Instant::now();
         match self.committer.commit(&self.group) {
-            CommitOutcome::Committed => Input::Committed,
+            CommitOutcome::Committed => {
+                let (messages, bytes) = (self.group.records.len(), self.group.records.bytes());
+                tracing::debug!(epochs, messages, bytes, commit_us = began.elapsed().as_micros() as u64, "committed");
+                Input::Committed
+            }
+            // No patience changes these.
+            CommitOutcome::Aborted {
+                error: error @ (LogError::NotAuthorized { .. } | LogError::RecordTooLarge { .. }),
+            } => Input::Ended(error.to_string()),
             CommitOutcome::Aborted { error } | CommitOutcome::TimedOut { error } => {
                 tracing::warn!(%error, epochs, "a commit was undone and is sent again");
                 Input::Resendable
             }
-            CommitOutcome::Fenced { by } => Input::Ended(format!(
-                "another instance of {:?} has taken over{}; this one ends: run one instance of a pipeline, or give this one \
-                 another name",
-                self.identity.pipeline,
-                by.map(|by| format!(" ({by})")).unwrap_or_default()
-            )),
+            CommitOutcome::Fenced { by } => {
+                let by = by.or_else(|| self.successor_name());
+                Input::Ended(self.replaced(by.as_deref()))
+            }
             // What the client library gives up on may be what a new client can do; what it refuses, it refuses again.
             CommitOutcome::Fatal { error: error @ LogError::Refused { .. } } => {
                 tracing::warn!(%error, epochs, "the committer failed for good; another one is opened");
@@ -301,7 +336,7 @@ impl Commits {
 
     /// Opens another committer and finds out what of the group is in the log.
     fn renew(&mut self) -> Input {
-        let Renewed { committer, last } = match (self.renew)() {
+        let Renewed { committer, last } = match self.successor.renew() {
             Ok(renewed) => renewed,
             Err(StartError::Log(error)) if error.is_retriable() => {
                 tracing::warn!(%error, "there is no other committer yet");
@@ -312,21 +347,47 @@ impl Commits {
         self.committer = committer;
         let Some(last) = last else { return Input::Renewed { epochs: 0 } };
         if last.incarnation > self.identity.incarnation {
-            return Input::Ended(format!(
-                "another instance of {:?} has taken over (run {}, which recorded epoch {}); this one ends: run one instance of a \
-                 pipeline, or give this one another name",
-                self.identity.pipeline, last.incarnation, last.epoch
-            ));
+            return Input::Ended(self.replaced(Some(&name_of(&last))));
         }
         let epochs = self.held.iter().take_while(|held| held.binding.epoch <= last.epoch).count();
         tracing::info!(epochs, "another committer is open, and so many epochs of the group were in the log");
         Input::Renewed { epochs }
     }
 
+    /// Who has taken over, as topic `epochs` tells it; another instance records its first epoch soon after it has begun.
+    fn successor_name(&mut self) -> Option<String> {
+        (0..SUCCESSOR_LOOKS).find_map(|look| {
+            if look > 0 {
+                std::thread::sleep(SUCCESSOR_LOOK);
+            }
+            let last = self.successor.last()?;
+            (last.incarnation > self.identity.incarnation).then(|| name_of(&last))
+        })
+    }
+
+    fn replaced(&self, by: Option<&str>) -> String {
+        let pipeline = &self.identity.pipeline;
+        match by {
+            Some(by) => format!(
+                "another instance of {pipeline:?} has taken over ({by}); this one ends: run one instance of a pipeline, or give this \
+                 one another name"
+            ),
+            None => format!(
+                "another instance of {pipeline:?} has taken over, which has recorded no epoch yet, or the log ended a transaction of \
+                 this one that had lasted too long, as it does when a process was suspended; this one ends: see that only one runs, \
+                 and start it again"
+            ),
+        }
+    }
+
     /// Bytes that wait for their commit.
     pub fn queue_bytes(&self) -> u64 {
         self.machine.queue_bytes()
     }
+}
+
+fn name_of(last: &Binding) -> String {
+    format!("run {}, which recorded epoch {}", last.incarnation, format_rfc3339(last.epoch))
 }
 
 /// Count and checksum of an epoch's messages by topic and partition.
@@ -380,8 +441,7 @@ mod tests {
         let settings = CommitSettings { group_bytes_max: 1_000, group_messages_max: 10 };
         let identity =
             RunIdentity { pipeline: "p".into(), incarnation: 1, settings: String::new(), logic: String::new() };
-        let renew = Box::new(|| Ok(Renewed { committer: Box::new(Willing), last: None }));
-        let mut commits = Commits::new(Box::new(Willing), renew, settings, identity, BTreeMap::new());
+        let mut commits = Commits::new(Box::new(Willing), Box::new(Nobody), settings, identity, BTreeMap::new());
         let mut published = Counted(Vec::new());
         let (inputs, idle) = (Vec::new(), Vec::new());
         let (skipped, recorded) = (Vec::new(), None);

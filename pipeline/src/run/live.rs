@@ -35,7 +35,8 @@ use super::keeper::{Keeping, OnEnd, start_keeper};
 use super::records::{EpochEnds, RecordChunk};
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
-use super::starting::{StartError, Started, describe_inputs, renew, start};
+use super::stalls::Stalls;
+use super::starting::{LogSuccessor, StartError, Started, describe_inputs, start};
 use super::stores::Stores;
 use super::tables::{show_history, start_tables};
 
@@ -43,8 +44,15 @@ use super::tables::{show_history, start_tables};
 const POLL_MS_MAX: i64 = 20;
 /// How long the feeder waits when the window is full.
 const FULL_WAIT: Duration = Duration::from_millis(2);
+/// How long the feeder lets records gather when few came and their epoch cannot be closed yet: a poll for each of a producer's small
+/// batches would take more time than their events do, and nobody would see a result sooner.
+const BREATH: Duration = Duration::from_millis(3);
+/// What counts as few.
+const SPARSE_RECORDS: u64 = 500;
 /// How often the log is asked for new partitions.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(30);
+/// How often partitions are looked at for open transactions that keep their records from being read.
+const STALLS_EVERY: Duration = Duration::from_secs(1);
 /// How long everything closed may take to be committed once the end is asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
 
@@ -139,6 +147,8 @@ pub struct Control {
     pub records_through: Arc<AtomicU64>,
     /// Set once recorded epochs are through, so that what is answered is as new as the log.
     pub ready: Arc<AtomicBool>,
+    /// How long some producer's open transaction has kept records of an input partition from being read, in milliseconds; 0 if none does.
+    pub stalled_ms: Arc<AtomicU64>,
 }
 
 /// Reads both clocks of this machine.
@@ -340,16 +350,16 @@ pub fn run(
         start_keeper(historian, checkpointer, keeping).map_err(|error| RunError::Engine(error.to_string()))?;
     let publisher = start_tables(Arc::clone(tables), keeper, on_end);
     let publisher = publisher.map_err(|error| RunError::Engine(error.to_string()))?;
-    let renewal = {
+    let successor = {
         let (log, name) = (Arc::clone(log), settings.name.clone());
         let identity = CommitterIdentity { name, incarnation: committer_hint };
-        Box::new(move || renew(log.as_ref(), &identity))
+        Box::new(LogSuccessor { log, identity })
     };
     let (to_commit, inbox) = channel();
     let released = Arc::new(AtomicI64::new(i64::MIN));
     let commit_thread = CommitThread {
         inbox,
-        commits: Commits::new(committer, renewal, settings.commit, identity, output_partitions),
+        commits: Commits::new(committer, successor, settings.commit, identity, output_partitions),
         settled: Settled {
             publisher: Box::new(publisher),
             released: Arc::clone(&released),
@@ -372,6 +382,7 @@ pub fn run(
     let mut report = RunReport { replayed, ..RunReport::default() };
     let mut wiring = Wiring { engine: &engine, commits: &to_commit, request, closed };
     let mut partitions_asked = Instant::now();
+    let (mut stalls, mut stalls_looked) = (Stalls::default(), Instant::now());
     let mut outcome = Ok(());
     while !control.stop.load(Ordering::Acquire) {
         let settled = released.load(Ordering::Acquire);
@@ -391,6 +402,8 @@ pub fn run(
                 report.epochs += step.epochs;
                 if step.full {
                     std::thread::sleep(FULL_WAIT);
+                } else if (1..SPARSE_RECORDS).contains(&step.records) && wait_ms > 2 * BREATH.as_millis() as i64 {
+                    std::thread::sleep(BREATH);
                 }
             }
             Err(error) => {
@@ -401,6 +414,11 @@ pub fn run(
                 tracing::warn!(%error, "the log is not readable for now");
                 std::thread::sleep(pause.min(Duration::from_secs(1)));
             }
+        }
+        if stalls_looked.elapsed() >= STALLS_EVERY {
+            stalls_looked = Instant::now();
+            stalls.look(feeder.progress(), now().monotonic_ms);
+            control.stalled_ms.store(stalls.longest_ms(now().monotonic_ms), Ordering::Release);
         }
         if partitions_asked.elapsed() >= PARTITIONS_EVERY {
             partitions_asked = Instant::now();

@@ -11,14 +11,14 @@ use super::archive_reader::missing_in_archive;
 use super::binding::{Binding, ChainPosition};
 use super::clock::Clock;
 use super::collect::EpochOutput;
-use super::commits::{Commits, Publisher, RunIdentity, Turn};
+use super::commits::{Commits, Nobody, Publisher, RunIdentity, Turn};
 use super::engine::{Engine, Seats};
 use super::feeder::{FeedSink, Feeder};
 use super::live::{LiveSettings, RunError, archive_first, reading};
 use super::records::{EpochEnds, RecordChunk};
 use super::recovery::{Action, Input, Recovery};
 use super::source::{Close, Source};
-use super::starting::{StartError, describe_inputs, output_partitions};
+use super::starting::{describe_inputs, output_partitions};
 
 /// How long nothing may move before the log is given up.
 const STILL_MAX: Duration = Duration::from_mins(1);
@@ -93,10 +93,7 @@ pub fn recompute(
     };
     // Never opened, so it can write nothing: recorded epochs are only compared.
     let committer = log.committer(identity)?;
-    let never = Box::new(|| {
-        Err(StartError::Refused("a recomputation commits nothing, and asked for a committer; report this".to_owned()))
-    });
-    let mut commits = Commits::new(committer, never, settings.commit, run, output_partitions(log.as_ref())?);
+    let mut commits = Commits::new(committer, Box::new(Nobody), settings.commit, run, output_partitions(log.as_ref())?);
     let mut bench = Bench { engine, closes: Vec::new() };
     let mut done = 0;
     let mut moved = Instant::now();

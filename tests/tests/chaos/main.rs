@@ -16,6 +16,7 @@ mod kafka;
 mod kafka_broker_gone;
 mod kafka_faults;
 mod kafka_kills;
+mod kafka_refusals;
 mod kept;
 mod moment;
 mod place;

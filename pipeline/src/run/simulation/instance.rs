@@ -26,7 +26,7 @@ use super::super::binding::{Binding, ChainPosition};
 use super::super::checkpointer::{CLOSING, Checkpointer, Found, SnapshotRequest};
 use super::super::clock::{Clock, Reading};
 use super::super::collect::EpochOutput;
-use super::super::commits::{Commits, Published, Publisher, RunIdentity, Turn};
+use super::super::commits::{Commits, Nobody, Published, Publisher, RunIdentity, Turn};
 use super::super::committer::CommitSettings;
 use super::super::feeder::{FeedSink, Feeder, Step};
 use super::super::historian::{Historian, HistorianSettings, add_epoch_row};
@@ -35,7 +35,7 @@ use super::super::live::{RunError, add_new_partitions, archive_first};
 use super::super::records::{EpochEnds, Feed, FeedQueue, RecordChunk};
 use super::super::recovery::Plan;
 use super::super::source::{Close, Source, SourceSettings};
-use super::super::starting::{StartError, Started, output_partitions, renew, start};
+use super::super::starting::{LogSuccessor, Started, output_partitions, start};
 use super::log::SimulatedLog;
 use super::stores::{READING_MS, Stores};
 use crate::graph::{self, Machines, Restored};
@@ -185,12 +185,10 @@ impl Instance {
         let historian = Historian::open(stores.history(), historian)?;
         let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now)?;
         let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded.clone());
-        let renewal = {
-            let log = log.clone();
-            let identity = CommitterIdentity { name: NAME.into(), incarnation: incarnation.to_owned() };
-            Box::new(move || renew(&log, &identity))
-        };
-        let commits = Commits::new(committer, renewal, settings.commit, identity(plan.incarnation), output_partitions);
+        let identity_of = CommitterIdentity { name: NAME.into(), incarnation: incarnation.to_owned() };
+        let successor = Box::new(LogSuccessor { log: Arc::clone(&shared), identity: identity_of });
+        let commits =
+            Commits::new(committer, successor, settings.commit, identity(plan.incarnation), output_partitions);
         let asked = (checkpointer.request(), checkpointer.closed());
         let keeper =
             Keeper::new(historian, checkpointer, settings.history_interval_ms, now.monotonic_ms, Box::new(|_| {}));
@@ -212,8 +210,7 @@ impl Instance {
         let clock = Clock::start(settings.tick_ms, None, now)?;
         let source = Source::new(settings.source, clock, &ChainPosition::default(), recorded).recorded_only();
         let committer = log.committer(CommitterIdentity { name: "follower".into(), incarnation: "follower".into() })?;
-        let never = Box::new(|| Err(StartError::Refused("a follower commits nothing".into())));
-        let commits = Commits::new(committer, never, settings.commit, identity(0), output_partitions(log)?);
+        let commits = Commits::new(committer, Box::new(Nobody), settings.commit, identity(0), output_partitions(log)?);
         Self::wire(log, stores, settings, source, commits, plan, None, now)
     }
 
