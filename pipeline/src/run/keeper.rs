@@ -57,12 +57,14 @@ pub struct Keeper {
     checkpointer: Checkpointer,
     interval_ms: i64,
     written_ms: i64,
+    /// Whether the end is near, so that nothing is done which can wait.
+    is_ending: bool,
 }
 
 impl Keeper {
     /// Writes history every `interval_ms` at least.
     pub fn new(historian: Historian, checkpointer: Checkpointer, interval_ms: i64, now_ms: i64) -> Self {
-        Keeper { historian, checkpointer, interval_ms, written_ms: now_ms }
+        Keeper { historian, checkpointer, interval_ms, written_ms: now_ms, is_ending: false }
     }
 
     /// The historian.
@@ -81,7 +83,10 @@ impl Keeper {
                 let parts = std::mem::take(&mut published.output.snapshot);
                 snapshot = (!parts.is_empty()).then_some((published.binding.epoch, parts));
             }
-            Heard::Last => is_last = true,
+            Heard::Last => {
+                is_last = true;
+                self.is_ending = true;
+            }
             Heard::Nothing => {}
             Heard::End => ended = true,
         }
@@ -89,7 +94,7 @@ impl Keeper {
         let is_due = now_ms - self.written_ms >= self.interval_ms;
         if ended || snapshot.is_some() || self.historian.is_full() || is_due {
             self.written_ms = now_ms;
-            match self.write(!ended && snapshot.is_none()) {
+            match self.write(!ended && !self.is_ending && snapshot.is_none()) {
                 Ok(()) => {}
                 Err(error @ HistoryError::Fenced { .. }) => return Turn::Stop(error.to_string()),
                 // At the end there is nothing to wait for: the next start writes it.
@@ -113,7 +118,7 @@ impl Keeper {
         }
         if is_last {
             self.checkpointer.ask_for_last(now_ms);
-        } else if !ended {
+        } else if !ended && !self.is_ending {
             self.checkpointer.ask(now_ms);
         }
         turn
