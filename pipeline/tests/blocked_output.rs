@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use connectors::embedded::{EmbeddedConfig, EmbeddedLog};
 use connectors::log::{
     CommitGroup, CommitOutcome, CommitterIdentity, Log, LogAdmin, LogAppender, LogCommitter, LogError, LogReader,
 };
 use connectors::testing::faulty_objects::{FaultyObjects, ObjectDefect, ObjectFaults};
 use pipeline::config::Config;
-use pipeline::logs::topic_specs;
+use pipeline::logs::{open_log, topic_specs};
 use pipeline::produce::{Pace, produce};
 use pipeline::run::audit::audit;
 use pipeline::run::engine::Seats;
@@ -111,15 +110,21 @@ fn blocked_output_costs_patience_and_not_memory() {
     let folder = tempfile::tempdir().unwrap();
     let events = folder.path().join("events");
     simulate(&SimulateOptions::new(events.clone(), 20, EVENTS, 3)).unwrap();
-    let variables = [("DEALERFLOW_PIPELINE__MEMORY_LIMIT", MEMORY_LIMIT)];
+    let data_dir = folder.path().join("data");
+    let variables = [
+        ("DEALERFLOW_PIPELINE__MEMORY_LIMIT", MEMORY_LIMIT),
+        ("DEALERFLOW_SOURCE__KIND", "embedded"),
+        ("DEALERFLOW_DATA_DIR", data_dir.to_str().unwrap()),
+    ];
     let config = Config::load(None, &variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
-    let embedded = EmbeddedLog::open(EmbeddedConfig::new(&folder.path().join("log"))).unwrap();
+    let embedded = open_log(&config).unwrap();
+    println!("before it is filled: {} KiB", resident_kib());
     embedded.admin().unwrap().create_topics(&topic_specs(2)).unwrap();
-    let produced = produce(&events, &embedded, Pace::Unbounded, &|| false).unwrap();
+    let produced = produce(&events, embedded.as_ref(), Pace::Unbounded, &|| false).unwrap();
+    println!("before the pipeline starts: {} KiB", resident_kib());
 
     let (is_blocked, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let log =
-        BlockedLog { log: Arc::new(embedded), is_blocked: Arc::clone(&is_blocked), refused: Arc::clone(&refused) };
+    let log = BlockedLog { log: embedded, is_blocked: Arc::clone(&is_blocked), refused: Arc::clone(&refused) };
     let log: Arc<dyn Log> = Arc::new(log);
     let faulty = FaultyObjects::new(1, ObjectDefect::None);
     let (day, limit) = (Duration::from_hours(24), config.memory_limit_bytes());

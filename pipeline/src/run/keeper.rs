@@ -60,6 +60,8 @@ pub struct Keeper {
     checkpointer: Checkpointer,
     interval_ms: i64,
     written_ms: i64,
+    /// Whether the end is near, so that nothing is done which can wait.
+    is_ending: bool,
     on_written: OnWritten,
 }
 
@@ -73,7 +75,7 @@ impl Keeper {
         on_written: OnWritten,
     ) -> Self {
         on_written(historian.manifest());
-        Keeper { historian, checkpointer, interval_ms, written_ms: now_ms, on_written }
+        Keeper { historian, checkpointer, interval_ms, written_ms: now_ms, is_ending: false, on_written }
     }
 
     /// The historian.
@@ -92,7 +94,10 @@ impl Keeper {
                 let parts = std::mem::take(&mut published.output.snapshot);
                 snapshot = (!parts.is_empty()).then_some((published.binding.epoch, parts));
             }
-            Heard::Last => is_last = true,
+            Heard::Last => {
+                is_last = true;
+                self.is_ending = true;
+            }
             Heard::Nothing => {}
             Heard::End => ended = true,
         }
@@ -100,7 +105,7 @@ impl Keeper {
         let is_due = now_ms - self.written_ms >= self.interval_ms;
         if ended || snapshot.is_some() || self.historian.is_full() || is_due {
             self.written_ms = now_ms;
-            match self.write(!ended && snapshot.is_none()) {
+            match self.write(!ended && !self.is_ending && snapshot.is_none()) {
                 Ok(()) => {}
                 Err(error @ HistoryError::Fenced { .. }) => return Turn::Stop(error.to_string()),
                 // At the end there is nothing to wait for: the next start writes it.
@@ -124,7 +129,7 @@ impl Keeper {
         }
         if is_last {
             self.checkpointer.ask_for_last(now_ms);
-        } else if !ended {
+        } else if !ended && !self.is_ending {
             self.checkpointer.ask(now_ms);
         }
         turn

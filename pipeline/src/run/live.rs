@@ -53,7 +53,7 @@ const SPARSE_RECORDS: u64 = 500;
 const PARTITIONS_EVERY: Duration = Duration::from_secs(30);
 /// How often partitions are looked at for open transactions that keep their records from being read.
 const STALLS_EVERY: Duration = Duration::from_secs(1);
-/// How long everything closed may take to be committed once the end is asked for.
+/// How long everything closed may take to be committed and kept once the end is asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
 
 /// How long the stores may take to arrange the last checkpoint before it is done without.
@@ -171,6 +171,8 @@ struct CommitThread {
     settled: Settled,
     failed: Arc<Mutex<Option<String>>>,
     stop: Arc<AtomicBool>,
+    /// Set when everything is committed.
+    drained: Arc<AtomicBool>,
 }
 
 /// Publishes on, and notes what is settled.
@@ -207,7 +209,7 @@ impl CommitThread {
                     Ok(message) => self.take(message),
                     Err(_) => return,
                 },
-                Turn::Drained => return,
+                Turn::Drained => return self.drained.store(true, Ordering::Release),
                 Turn::Stop(reason) => {
                     self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
                     self.stop.store(true, Ordering::Release);
@@ -356,6 +358,7 @@ pub fn run(
         Box::new(LogSuccessor { log, identity })
     };
     let (to_commit, inbox) = channel();
+    let drained = Arc::new(AtomicBool::new(false));
     let released = Arc::new(AtomicI64::new(i64::MIN));
     let commit_thread = CommitThread {
         inbox,
@@ -367,6 +370,7 @@ pub fn run(
         },
         failed: Arc::clone(&failed),
         stop: Arc::clone(&control.stop),
+        drained: Arc::clone(&drained),
     };
     let commit_thread = spawn_commits(commit_thread)?;
     let collected = to_commit.clone();
@@ -446,7 +450,7 @@ pub fn run(
         report.statistics = engine.finish().map_err(RunError::Engine)?;
     }
     let _ = to_commit.send(ToCommit::Drain);
-    wait_for(commit_thread)?;
+    wait_for(commit_thread, &drained)?;
     if let Some(reason) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(RunError::Commit(reason));
     }
@@ -485,11 +489,18 @@ fn spawn_commits(thread: CommitThread) -> Result<JoinHandle<()>, RunError> {
         .map_err(|error| RunError::Engine(error.to_string()))
 }
 
-/// Waits for the commit thread, but not for ever: a log that is gone must not keep the process.
-fn wait_for(thread: JoinHandle<()>) -> Result<(), RunError> {
+/// Waits for the commit thread, but not for ever: a log or a store that is gone must not keep the process.
+fn wait_for(thread: JoinHandle<()>, drained: &AtomicBool) -> Result<(), RunError> {
     let started = Instant::now();
     while !thread.is_finished() {
         if started.elapsed() > DRAIN_MAX {
+            if drained.load(Ordering::Acquire) {
+                // What is written of it is whole; a kill at this moment would do no harm either.
+                tracing::warn!(
+                    "everything is committed, and the last of the history or its checkpoint is not written: the next start does that"
+                );
+                return Ok(());
+            }
             return Err(RunError::DrainTooSlow { seconds: DRAIN_MAX.as_secs() });
         }
         std::thread::sleep(Duration::from_millis(2));

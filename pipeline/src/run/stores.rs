@@ -26,9 +26,10 @@ pub struct Stores {
     pub checkpoint_interval: Duration,
 }
 
-/// What waits to be written into the history, as a part of the configured memory: one eighth, at least 32 MiB.
+/// What waits to be written into the history, as a part of the configured memory: one thirty-second, from 16 to 128 MiB, so that an
+/// end by signal has little left to write.
 fn history_bytes_max(config: &Config) -> u64 {
-    (config.memory_limit_bytes() / 8).max(32 << 20)
+    (config.memory_limit_bytes() / 32).clamp(16 << 20, 128 << 20)
 }
 
 /// Opens the places that a configuration names. Folders are made; buckets are contacted by the first who reads or writes.
