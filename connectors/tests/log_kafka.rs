@@ -185,7 +185,7 @@ fn wrong_credentials_are_an_error_and_not_an_empty_source() {
 
 fn refused_for_wrong_credentials(broker: &TestBroker, mechanism: &str) {
     let with = |password: &str| {
-        let mut config = config(broker.sasl_address(), "credentials.");
+        let mut config = config(broker.sasl_address(), &format!("credentials-{mechanism}."));
         for (name, value) in [
             ("security.protocol", "sasl_plaintext"),
             ("sasl.mechanisms", mechanism),
@@ -227,6 +227,7 @@ fn a_partition_whose_leader_moves_is_read_on_without_gap_or_repeat() {
     reader.assign(&[start_at("leads", 0, Some(0))]).unwrap();
     let (mut batch, mut read) = (RecordBatch::new(), Vec::new());
     let started = Instant::now();
+    let mut told = None;
     for leader in [1, 2, 3] {
         cluster.partition_leader("moved.leads", 0, Some(leader)).unwrap();
         for number in 0..10 {
@@ -236,10 +237,17 @@ fn a_partition_whose_leader_moves_is_read_on_without_gap_or_repeat() {
             }
         }
         while read.len() < leader as usize * 10 {
-            assert!(started.elapsed() < Duration::from_mins(1), "{} records after leader {leader}", read.len());
+            assert!(
+                started.elapsed() < Duration::from_mins(1),
+                "{} records after leader {leader}: {told:?}",
+                read.len()
+            );
             match reader.poll(Duration::from_millis(100), PollLimits::default(), &mut batch) {
                 Ok(()) => read.extend(records_of(&batch)),
-                Err(error) => assert!(error.is_retriable(), "{error:?}"),
+                Err(error) => {
+                    assert!(error.is_retriable(), "{error:?}");
+                    told = Some(error);
+                }
             }
         }
     }
