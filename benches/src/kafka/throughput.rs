@@ -11,6 +11,7 @@
 //! which the last epoch's record was readable. CPU is of the whole life of the process.
 
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::broker::Broker;
@@ -25,6 +26,9 @@ use crate::table::Table;
 
 /// How long a backlog may take.
 const BACKLOG_MAX: Duration = Duration::from_mins(10);
+
+/// Events that a new broker is warmed up with.
+const WARM_UP_EVENTS: usize = 1_000;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +105,7 @@ pub fn measure(binaries: &Binaries, settings: Settings, say: impl Fn(&str)) -> R
             say(&format!("{}, round {} of {}", comparison.name, round + 1, settings.rounds));
             // A broker for each round: none carries the files of those before.
             let broker = Broker::start()?;
+            warm_up(binaries, &broker, &events, folder.path())?;
             for (subject, costs) in comparison.subjects.iter().zip(&mut of_comparison) {
                 let prefix = format!("c{number}-r{round}-s{}.", costs.len() + 1000 * subject.name().len());
                 let place = Place { brokers: broker.address(), prefix, folder: folder.path() };
@@ -113,6 +118,14 @@ pub fn measure(binaries: &Binaries, settings: Settings, say: impl Fn(&str)) -> R
         costs.push(of_comparison);
     }
     Ok(Throughput { settings, costs })
+}
+
+/// Lets the broker make its own topics, of transactions and of groups: no subject is to pay for them.
+fn warm_up(binaries: &Binaries, broker: &Broker, events: &Events, folder: &Path) -> Result<(), Failure> {
+    let place = Place { brokers: broker.address(), prefix: "warm.".to_owned(), folder };
+    place.create_topics(binaries)?;
+    produce(place.brokers, &place.prefix, events, WARM_UP_EVENTS, None, Instant::now())?;
+    place.run_loop(binaries, "forward").map(drop)
 }
 
 fn run_subject(

@@ -78,8 +78,8 @@ pub fn start(
     history: &Objects,
 ) -> Result<Started, StartError> {
     let identity = CommitterIdentity { name: name.to_owned(), incarnation: incarnation_hint.to_owned() };
-    // A log that is out of reach is told soon: the committer would wait much longer for it.
-    log.admin()?.list_topics()?;
+    // A log that is out of reach, or refuses us, is told soon: the committer would wait much longer. And nobody is fenced for nothing.
+    log.admin()?.describe_topic(EPOCHS)?;
     let mut committer = log.committer(identity)?;
     let mut recovery = Recovery::default();
     let mut action = recovery.handle(Input::Begin);
