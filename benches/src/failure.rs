@@ -56,6 +56,9 @@ pub enum Failure {
         /// How long was waited.
         seconds: u64,
     },
+    /// The settings of a model are out of their bounds.
+    #[error("the model of leads cannot be made: {0}")]
+    Model(#[from] operators::models::whaco::settings::SettingsError),
 }
 
 impl Failure {

@@ -26,3 +26,4 @@ pub mod replay;
 pub mod restart;
 pub mod serving;
 pub mod table;
+pub mod whaco;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use benches::child::Binaries;
 use benches::failure::Failure;
 use benches::input::InputFolder;
-use benches::{assignment, flatness, kafka, oscillators, replay, restart, serving};
+use benches::{assignment, flatness, kafka, oscillators, replay, restart, serving, whaco};
 use clap::{Args, Parser, Subcommand};
 
 /// Times the pipeline beside a hand-written loop over the same files.
@@ -37,6 +37,8 @@ enum Mode {
     Assignment(ModelArguments),
     /// Queries over the wire while 20,000 events a second stream in: percentiles, and what they take from the events.
     Serving(ModelArguments),
+    /// WHACO: time of the analysis of a lead, with one dealer and with 500 in turn.
+    Whaco(ModelArguments),
 }
 
 #[derive(Args)]
@@ -148,6 +150,9 @@ fn main() -> ExitCode {
         Mode::Serving(ModelArguments { rounds }) => Binaries::beside_this_one()
             .and_then(|binaries| serving::measure(&binaries, rounds as usize, say))
             .map(|serving| println!("{serving}")),
+        Mode::Whaco(ModelArguments { rounds }) => {
+            whaco::measure(rounds as usize, say).map(|report| println!("{report}")).map_err(Failure::from)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
