@@ -40,7 +40,7 @@ pub use client_settings::ClientSettings;
 pub use duration::Duration;
 pub use error::{ConfigError, Origin, Problem};
 pub use sections::{
-    KafkaSection, ListenSection, PipelineSection, ReplaySection, SecuritySection, SourceSection, StoreSection, Token,
+    HttpSection, KafkaSection, ListenSection, PipelineSection, ReplaySection, SecuritySection, SourceSection, StoreSection, Token,
 };
 pub use setting::{Role, SourceKind};
 pub use store_url::StoreUrl;
@@ -69,7 +69,7 @@ pub struct Config {
     /// Where and how often history is written.
     pub parquet: StoreSection,
     /// The HTTP server.
-    pub http: ListenSection,
+    pub http: HttpSection,
     /// The SQL server.
     pub sql: ListenSection,
     /// Who may call.

@@ -7,6 +7,7 @@
 //! The crate knows nothing of the domain: tables come as [`definition::TableDefinition`]s, files as paths. Answers are read-only.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should panic"))]
 
+pub mod access;
 pub mod definition;
 pub mod difference;
 pub mod error;

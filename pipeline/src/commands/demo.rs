@@ -11,6 +11,8 @@ use operators::domain::time::format_rfc3339;
 
 use super::run::print_report;
 use super::{CommandError, load_config_with};
+use crate::config::Config;
+use crate::http::server::{HttpError, HttpObserver, HttpServer};
 use crate::logs::{PARTITIONS_DEFAULT, open_log, topic_specs};
 use crate::produce::{Pace, produce};
 use crate::run::audit::audit;
@@ -61,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 
     let data_dir = arguments.data_dir.clone().unwrap_or_else(|| scratch.path().join("data"));
     let data_dir = data_dir.to_str().ok_or_else(|| CommandError::usage("the name of the folder is not UTF-8"))?;
-    let config = load_config_with(None, &[("DEALERFLOW_DATA_DIR", data_dir), ("DEALERFLOW_SOURCE__KIND", "embedded")])?;
+    let mut config = load_config_with(None, &[("DEALERFLOW_DATA_DIR", data_dir), ("DEALERFLOW_SOURCE__KIND", "embedded")])?;
     let log = open_log(&config).map_err(CommandError::failed)?;
     let mut admin = log.admin().map_err(CommandError::failed)?;
     admin.create_topics(&topic_specs(PARTITIONS_DEFAULT)).map_err(CommandError::failed)?;
@@ -103,7 +105,11 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         println!("{} events of {} dealers stream through; Ctrl-C ends it", arguments.events, arguments.dealers);
     }
     let stores = open_stores(&config).map_err(CommandError::failed)?;
-    let report = run_live(&log, &live_settings(&config), &stores, &control).map_err(CommandError::failed)?;
+    let (server, observer) = start_server(&mut config, &log, &control)?;
+    print_addresses(&server);
+    let outcome = run_live(&log, &live_settings(&config), &stores, &control, vec![Box::new(observer)]);
+    server.stop();
+    let report = outcome.map_err(CommandError::failed)?;
     match producer.join() {
         Ok(outcome) => outcome.map(drop).map_err(CommandError::failed)?,
         Err(_) => return Err(CommandError::failed("the producer failed")),
@@ -124,6 +130,33 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         HumanCount(audited.messages),
     );
     Ok(())
+}
+
+/// Starts the HTTP server where it is configured or, if that port is taken, at a free one: a demo should not fail for it.
+fn start_server(
+    config: &mut Config,
+    log: &Arc<dyn Log>,
+    control: &Control,
+) -> Result<(HttpServer, HttpObserver), CommandError> {
+    match HttpServer::start(config, log, control) {
+        Err(HttpError::Listen { listen, source }) if source.kind() == std::io::ErrorKind::AddrInUse => {
+            tracing::warn!(%listen, "the port is taken, so a free one is used");
+            config.http.listen.set_port(0);
+            HttpServer::start(config, log, control)
+        }
+        outcome => outcome,
+    }
+    .map_err(CommandError::failed)
+}
+
+/// Where to look, and a line to try.
+fn print_addresses(server: &HttpServer) {
+    let url = server.url();
+    println!("floor    {url}/floor");
+    println!("pulse    {url}/pulse/meta");
+    println!("API      {url}/api/openapi.json");
+    println!("metrics  {url}/metrics");
+    println!("try      curl -N '{url}/api/pulse-stream?topics=kpis,team'");
 }
 
 /// Records that the input topics of an embedded log were ever given: offsets are consecutive there.

@@ -6,6 +6,7 @@ use indicatif::HumanCount;
 use operators::domain::time::format_rfc3339;
 
 use super::{CommandError, load_config};
+use crate::http::server::HttpServer;
 use crate::logs::open_log;
 use crate::run::live::{Control, RunReport, run as run_live};
 use crate::run::{live_settings, open_stores};
@@ -34,7 +35,11 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let control = Control::default();
     stop_on_signals(&control.stop).map_err(CommandError::failed)?;
     let stores = open_stores(&config).map_err(CommandError::failed)?;
-    let report = run_live(&log, &live_settings(&config), &stores, &control).map_err(CommandError::failed)?;
+    let (server, observer) = HttpServer::start(&config, &log, &control).map_err(CommandError::failed)?;
+    println!("pages at {0}/floor and {0}/pulse/meta, API at {0}/api/openapi.json", server.url());
+    let outcome = run_live(&log, &live_settings(&config), &stores, &control, vec![Box::new(observer)]);
+    server.stop();
+    let report = outcome.map_err(CommandError::failed)?;
     print_report(&report);
     Ok(())
 }

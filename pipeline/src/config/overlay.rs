@@ -6,7 +6,7 @@ use super::Config;
 use super::error::{Origin, Problem};
 use super::layers::{Entries, Entry, KeyPath, dotted, flatten};
 use super::reader::Reader;
-use super::sections::{KafkaSection, PipelineSection, Token};
+use super::sections::{HttpSection, KafkaSection, PipelineSection, Token};
 use super::store_url::StoreUrl;
 
 /// How to mend tokens that stand anywhere but in a list of tables.
@@ -29,7 +29,7 @@ pub(super) fn overlay(config: &mut Config, entries: Entries) -> Vec<Problem> {
         reader.set(&[table, "url"], &mut store.url);
         reader.set(&[table, "interval"], &mut store.interval);
     }
-    reader.set(&["http", "listen"], &mut config.http.listen);
+    overlay_http(&mut reader, &mut config.http);
     reader.set(&["sql", "listen"], &mut config.sql.listen);
     overlay_tokens(&mut reader, &mut config.security.token);
     overlay_models(&mut reader, &mut config.models);
@@ -58,6 +58,18 @@ fn overlay_pipeline(reader: &mut Reader, pipeline: &mut PipelineSection) {
     reader.set(&["pipeline", "idle_after"], &mut pipeline.idle_after);
     reader.set(&["pipeline", "timer_grace"], &mut pipeline.timer_grace);
     reader.set(&["pipeline", "commit_bytes_max"], &mut pipeline.commit_bytes_max);
+}
+
+fn overlay_http(reader: &mut Reader, http: &mut HttpSection) {
+    reader.set(&["http", "listen"], &mut http.listen);
+    reader.set(&["http", "certificate_file"], &mut http.certificate_file);
+    reader.set(&["http", "key_file"], &mut http.key_file);
+    reader.set(&["http", "requests_per_second"], &mut http.requests_per_second);
+    reader.set(&["http", "body_bytes_max"], &mut http.body_bytes_max);
+    reader.set(&["http", "timeout"], &mut http.timeout);
+    reader.set(&["http", "streams_max"], &mut http.streams_max);
+    reader.set(&["http", "pulse_bytes_max"], &mut http.pulse_bytes_max);
+    reader.set(&["http", "results_max"], &mut http.results_max);
 }
 
 fn overlay_tokens(reader: &mut Reader, tokens: &mut Vec<Token>) {

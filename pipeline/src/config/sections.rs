@@ -78,7 +78,33 @@ pub struct StoreSection {
     pub interval: Duration,
 }
 
-/// `[http]` and `[sql]`: where a server listens.
+/// `[http]`: the HTTP server and its bounds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSection {
+    /// Loopback only, while there are no tokens. Port 0 lets the system choose one.
+    pub listen: SocketAddr,
+    /// The certificate chain, as PEM; set with `key_file` or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_file: Option<PathBuf>,
+    /// The certificate's private key, as PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// Requests a second of one caller, at least 1.
+    pub requests_per_second: u32,
+    /// The longest body of a request; more than nothing.
+    pub body_bytes_max: ByteSize,
+    /// The longest a request may take; more than nothing.
+    pub timeout: Duration,
+    /// Event streams that are open at once, at least 1.
+    pub streams_max: u32,
+    /// Updates kept for readers that resume; more than nothing.
+    pub pulse_bytes_max: ByteSize,
+    /// Results of commands kept for repeats, at least 1.
+    pub results_max: u32,
+}
+
+/// `[sql]`: where a server listens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenSection {

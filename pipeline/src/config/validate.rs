@@ -79,12 +79,23 @@ fn limits(config: &Config, rules: &mut Rules<'_>) {
     let remedy = "it must be a whole number from 1 to 1024";
     rules.hold(&["pipeline.workers"], (1..=WORKERS_MAX).contains(&workers), format!("is {workers}"), remedy);
     for (key, count) in
-        [("pipeline.dedup_keys_max", pipeline.dedup_keys_max), ("replay.epoch_records", config.replay.epoch_records)]
+        [
+            ("pipeline.dedup_keys_max", pipeline.dedup_keys_max),
+            ("replay.epoch_records", config.replay.epoch_records),
+            ("http.requests_per_second", config.http.requests_per_second),
+            ("http.streams_max", config.http.streams_max),
+            ("http.results_max", config.http.results_max),
+        ]
     {
         rules.hold(&[key], count > 0, "is 0".to_owned(), "it must be a whole number of at least 1");
     }
     for (key, size) in
-        [("pipeline.memory_limit", pipeline.memory_limit), ("pipeline.commit_bytes_max", pipeline.commit_bytes_max)]
+        [
+            ("pipeline.memory_limit", pipeline.memory_limit),
+            ("pipeline.commit_bytes_max", pipeline.commit_bytes_max),
+            ("http.body_bytes_max", config.http.body_bytes_max),
+            ("http.pulse_bytes_max", config.http.pulse_bytes_max),
+        ]
     {
         rules.hold(&[key], size.bytes() > 0, format!("is \"{size}\""), "it must be more than nothing");
     }
@@ -96,12 +107,13 @@ fn limits(config: &Config, rules: &mut Rules<'_>) {
 
 fn times(config: &Config, rules: &mut Rules<'_>) {
     let pipeline = &config.pipeline;
-    let positive: [(&str, Duration); 5] = [
+    let positive: [(&str, Duration); 6] = [
         ("pipeline.tick", pipeline.tick),
         ("pipeline.dedup_horizon", pipeline.dedup_horizon),
         ("pipeline.idle_after", pipeline.idle_after),
         ("checkpoint.interval", config.checkpoint.interval),
         ("parquet.interval", config.parquet.interval),
+        ("http.timeout", config.http.timeout),
     ];
     for (key, duration) in positive {
         rules.hold(&[key], !duration.is_zero(), format!("is \"{duration}\""), "it must be at least \"1ms\"");
@@ -120,6 +132,10 @@ fn listeners(config: &Config, rules: &mut Rules<'_>) {
         let remedy = "listen on 127.0.0.1, or say who may call in [[security.token]]";
         rules.hold(&[key, "security.token"], closed, fault, remedy);
     }
+    let (certificate, key) = (&config.http.certificate_file, &config.http.key_file);
+    let remedy = "set http.certificate_file and http.key_file both, or neither";
+    let fault = "is set without the other half".to_owned();
+    rules.hold(&["http.certificate_file", "http.key_file"], certificate.is_some() == key.is_some(), fault, remedy);
     let fault = format!("is \"{sql}\", the port that http.listen, \"{http}\", takes already");
     rules.hold(&["sql.listen", "http.listen"], !collide(http, sql), fault, "give it another port");
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use operators::dataflow::entities::EntitySettings;
 use operators::dataflow::statistics::Statistics;
@@ -23,6 +23,18 @@ use crate::replay::AbortOnPanic;
 
 /// How long a worker sleeps at most when nothing wakes it.
 const PARK: Duration = Duration::from_millis(100);
+
+/// How often a worker tells of itself.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// What a worker tells of itself while it runs.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerReport {
+    /// Its counts.
+    pub statistics: Statistics,
+    /// Chunks and closes that wait for it.
+    pub queue: usize,
+}
 
 /// What the workers need to know.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +51,7 @@ pub struct EngineSettings {
 pub struct Engine {
     workers: Vec<(Sender<Feed>, Thread)>,
     guards: timely::communication::WorkerGuards<Statistics>,
+    reports: Arc<Vec<Mutex<WorkerReport>>>,
 }
 
 type Seat = (Receiver<Feed>, Sender<(usize, Result<Thread, String>)>);
@@ -75,6 +88,8 @@ impl Engine {
         let restored = Mutex::new(restored);
         let seats = Mutex::new(seats);
         let emit = Arc::new(Mutex::new(Some(emit)));
+        let reports: Arc<Vec<Mutex<WorkerReport>>> = Arc::new((0..workers).map(|_| Mutex::default()).collect());
+        let told = Arc::clone(&reports);
         let communication = if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
         let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
         let guards = timely::execute(config, move |worker| {
@@ -106,6 +121,7 @@ impl Engine {
             // Nobody listens any more only if the start was given up.
             let _ = ready.send((index, Ok(std::thread::current())));
             let mut open = true;
+            let mut reported = Instant::now();
             while !finished.done() {
                 while open {
                     match feed.try_recv() {
@@ -121,6 +137,12 @@ impl Engine {
                     activator.activate();
                 }
                 worker.step_or_park(Some(PARK));
+                if reported.elapsed() >= REPORT_EVERY {
+                    reported = Instant::now();
+                    let report =
+                        WorkerReport { statistics: statistics.borrow().clone(), queue: queue.borrow().len() };
+                    *told[index].lock().unwrap_or_else(PoisonError::into_inner) = report;
+                }
             }
             while worker.step() {}
             statistics.take()
@@ -131,7 +153,12 @@ impl Engine {
         }
         threads.sort_by_key(|(index, _)| *index);
         let workers = senders.into_iter().zip(threads).map(|(sender, (_, thread))| (sender, thread)).collect();
-        Ok(Engine { workers, guards })
+        Ok(Engine { workers, guards, reports })
+    }
+
+    /// What each worker last told of itself.
+    pub fn reports(&self) -> Vec<WorkerReport> {
+        self.reports.iter().map(|report| report.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
     }
 
     /// Hands something to a worker and wakes it.

@@ -7,6 +7,7 @@
 //! ```
 //! It ends when it is told to (everything closed is committed first), or when something fails that only people can mend.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,11 +15,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use connectors::HistoryError;
-use connectors::log::{Log, LogError, PollLimits};
+use connectors::log::{Log, LogError, PartitionProgress, PollLimits};
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
 
 use super::Stores;
+use super::binding::InputPartition;
 use super::checkpointer::{CLOSING, Checkpointer, Found, SnapshotRequest};
 use super::clock::{Clock, ClockError, Reading};
 use super::collect::EpochOutput;
@@ -31,11 +33,14 @@ use super::records::Feed;
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
 use super::starting::{StartError, Started, describe_inputs, start};
+use crate::metrics::{Metrics, PartitionSample};
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
 const POLL_MS_MAX: i64 = 20;
 /// How long the feeder waits when the window is full.
 const FULL_WAIT: Duration = Duration::from_millis(2);
+/// How often metrics of what is held elsewhere are brought up to date.
+const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 /// How often the log is asked for new partitions.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(30);
 /// How long everything closed may take to be committed once the end is asked for.
@@ -115,9 +120,19 @@ pub struct RunReport {
     pub statistics: Statistics,
 }
 
+/// Who hears of published epochs, in order, and makes nobody wait. After a restart those since the checkpoint come again.
+pub trait Observer: Send {
+    /// An epoch is durable, and the tables show it.
+    fn published(&mut self, published: &Published);
+}
+
 /// What others may watch and say while a pipeline runs.
 #[derive(Clone, Debug, Default)]
 pub struct Control {
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Set once what was recorded before the start is through, so that new epochs are bound.
+    pub caught_up: Arc<AtomicBool>,
     /// Set to end the run.
     pub stop: Arc<AtomicBool>,
     /// Records that are through: those before the offsets where this run began to read, and those of the epochs published since.
@@ -145,9 +160,40 @@ struct CommitThread {
     stop: Arc<AtomicBool>,
 }
 
+/// When the epochs that are on their way were closed.
+#[derive(Debug, Default)]
+struct ClosingTimes(Mutex<VecDeque<(i64, Instant)>>);
+
+impl ClosingTimes {
+    fn closed(&self, epoch: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back((epoch, Instant::now()));
+    }
+
+    /// How long ago an epoch was closed; it and those before it are not asked for again. None if it was recorded by an earlier run.
+    fn settled(&self, epoch: i64) -> Option<Duration> {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while times.front().is_some_and(|(closed, _)| *closed < epoch) {
+            times.pop_front();
+        }
+        if times.front().is_some_and(|(closed, _)| *closed == epoch) {
+            return times.pop_front().map(|(_, at)| at.elapsed());
+        }
+        None
+    }
+
+    /// Epochs on their way, and the age of the oldest.
+    fn waiting(&self) -> (usize, Duration) {
+        let times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (times.len(), times.front().map_or(Duration::ZERO, |(_, at)| at.elapsed()))
+    }
+}
+
 /// Publishes on, and notes what is settled.
 struct Settled {
     publisher: Box<dyn Publisher + Send>,
+    observers: Vec<Box<dyn Observer>>,
+    metrics: Arc<Metrics>,
+    closing: Arc<ClosingTimes>,
     released: Arc<AtomicI64>,
     records: Arc<AtomicU64>,
 }
@@ -155,6 +201,15 @@ struct Settled {
 impl Publisher for Settled {
     fn publish(&mut self, published: Published) {
         let (epoch, records) = (published.binding.epoch, published.binding.records);
+        let commit = self.closing.settled(epoch);
+        let committed = Instant::now();
+        for observer in &mut self.observers {
+            observer.published(&published);
+        }
+        self.metrics.epochs.published(epoch, commit, committed.elapsed());
+        for output in &published.binding.outputs {
+            self.metrics.log.written(&output.topic, output.count);
+        }
         self.publisher.publish(published);
         self.released.store(epoch, Ordering::Release);
         self.records.fetch_add(records, Ordering::AcqRel);
@@ -200,15 +255,24 @@ struct Wiring<'a> {
     commits: &'a Sender<ToCommit>,
     request: SnapshotRequest,
     closed: Arc<AtomicI64>,
+    closing: Arc<ClosingTimes>,
+    metrics: Arc<Metrics>,
 }
 
 impl FeedSink for Wiring<'_> {
     fn feed(&mut self, worker: usize, feed: Feed) {
+        if let Feed::Records(chunk) = &feed {
+            let (records, bytes) = (chunk.records.len() as u64, chunk.raw.0.len() as u64);
+            self.metrics.log.read(chunk.partition.topic.name(), records, bytes);
+        }
         self.engine.feed(worker, feed);
     }
 
     fn closed(&mut self, close: Close) {
         self.closed.store(close.epoch, Ordering::Release);
+        if close.recorded.is_none() {
+            self.closing.closed(close.epoch);
+        }
         // The commit thread is gone only when the run is ending.
         let _ = self.commits.send(ToCommit::Closed(Box::new(close)));
     }
@@ -231,6 +295,7 @@ pub fn run(
     settings: &LiveSettings,
     stores: &Stores,
     control: &Control,
+    observers: Vec<Box<dyn Observer>>,
 ) -> Result<RunReport, RunError> {
     let clock_started = Instant::now();
     let mut now = move || reading(clock_started);
@@ -289,11 +354,15 @@ pub fn run(
         start_historian(historian, checkpointer, on_end).map_err(|error| RunError::Engine(error.to_string()))?;
     let (to_commit, inbox) = channel();
     let released = Arc::new(AtomicI64::new(i64::MIN));
+    let closing = Arc::new(ClosingTimes::default());
     let commit_thread = CommitThread {
         inbox,
         commits: Commits::new(committer, settings.commit, identity, output_partitions),
         settled: Settled {
             publisher: Box::new(publisher),
+            observers,
+            metrics: Arc::clone(&control.metrics),
+            closing: Arc::clone(&closing),
             released: Arc::clone(&released),
             records: Arc::clone(&control.records_through),
         },
@@ -312,8 +381,11 @@ pub fn run(
     .map_err(RunError::Engine)?;
 
     let mut report = RunReport { replayed, ..RunReport::default() };
-    let mut wiring = Wiring { engine: &engine, commits: &to_commit, request, closed };
+    let metrics = Arc::clone(&control.metrics);
+    let mut wiring =
+        Wiring { engine: &engine, commits: &to_commit, request, closed, closing: Arc::clone(&closing), metrics };
     let mut partitions_asked = Instant::now();
+    let mut sampled = Instant::now();
     let mut outcome = Ok(());
     while !control.stop.load(Ordering::Acquire) {
         feeder.source().released(released.load(Ordering::Acquire));
@@ -335,6 +407,13 @@ pub fn run(
                 std::thread::sleep(pause.min(Duration::from_secs(1)));
             }
         }
+        if !feeder.source().is_replaying() {
+            control.caught_up.store(true, Ordering::Release);
+        }
+        if sampled.elapsed() >= SAMPLE_EVERY {
+            sampled = Instant::now();
+            sample(&control.metrics, &mut feeder, &engine, &closing, now());
+        }
         if partitions_asked.elapsed() >= PARTITIONS_EVERY {
             partitions_asked = Instant::now();
             if let Err(error) = add_new_partitions(log.as_ref(), &mut feeder, now()) {
@@ -351,6 +430,39 @@ pub fn run(
         return Err(RunError::Commit(reason));
     }
     outcome.map(|()| report)
+}
+
+/// Brings the metrics of what is held elsewhere up to date.
+fn sample(metrics: &Metrics, feeder: &mut Feeder, engine: &Engine, closing: &ClosingTimes, now: Reading) {
+    let reports = engine.reports();
+    let mut statistics = Statistics::default();
+    for (worker, report) in reports.iter().enumerate() {
+        statistics.add(&report.statistics);
+        metrics.state.worker(worker, report.queue);
+    }
+    metrics.events.observe(&statistics);
+    metrics.state.observe(&statistics);
+    let (waiting, oldest) = closing.waiting();
+    metrics.epochs.waiting(waiting, oldest);
+    let progress: BTreeMap<InputPartition, PartitionProgress> = feeder.progress().collect();
+    let source = feeder.source();
+    metrics.epochs.window(source.bytes_in_flight(), source.window_bytes_max());
+    let samples: Vec<PartitionSample> = source
+        .partitions(now)
+        .into_iter()
+        .map(|view| {
+            let progress = progress.get(&view.partition);
+            let delay_ms = view.watermark_ms.filter(|_| !view.idle).map(|watermark| (now.wall_ms - watermark).max(0));
+            PartitionSample {
+                topic: view.partition.topic.name(),
+                partition: view.partition.partition,
+                lag_records: progress.and_then(PartitionProgress::lag),
+                watermark_delay_seconds: delay_ms.map(|delay_ms| delay_ms as f64 / 1_000.0),
+                is_stalled: progress.is_some_and(PartitionProgress::is_stalled),
+            }
+        })
+        .collect();
+    metrics.log.partitions(&samples);
 }
 
 fn spawn_commits(thread: CommitThread) -> Result<JoinHandle<()>, RunError> {
