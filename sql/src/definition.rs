@@ -31,12 +31,21 @@ pub struct TableDefinition {
     pub key: Vec<String>,
     /// The query over `stored.*` that gives the public table, where columns are computed.
     pub view: Option<String>,
+    /// Whether rows are added and never changed or removed.
+    pub only_grows: bool,
 }
 
 impl TableDefinition {
     /// The stored columns.
     pub fn stored(&self) -> impl Iterator<Item = &ColumnDefinition> {
         self.columns.iter().filter(|column| !column.computed)
+    }
+
+    /// The schema of its stored columns.
+    pub fn stored_schema(&self) -> SchemaRef {
+        let fields: Vec<Field> =
+            self.stored().map(|column| Field::new(&column.name, column.data_type.clone(), true)).collect();
+        Arc::new(Schema::new(fields))
     }
 
     /// Whether the table has a column `epoch` of its own.

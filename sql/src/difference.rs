@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
+use crate::catalog::quoted;
 use crate::error::SqlError;
 use crate::format::json_value;
-use crate::session::{QueryResult, Session, quoted};
+use crate::session::{QueryResult, Session};
 
 /// What differs in one table.
 #[derive(Clone, Debug, PartialEq, Eq)]

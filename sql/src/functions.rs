@@ -1,13 +1,17 @@
 //! The functions that views of date-relative columns need.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Date32Array};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMillisecondType};
 use chrono::{Datelike, TimeZone, Utc};
 use chrono_tz::Tz;
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
 use datafusion::common::{Result, ScalarValue, exec_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF, TypeSignature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, SimpleScalarUDF, TypeSignature, Volatility,
+};
 
 fn timestamp_type() -> DataType {
     DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
@@ -47,11 +51,82 @@ pub fn local_date() -> ScalarUDF {
     SimpleScalarUDF::new_with_signature("local_date", signature, DataType::Date32, Arc::new(local_dates)).into()
 }
 
-/// `queried_epoch() -> timestamptz`: the epoch of the answer.
-pub fn queried_epoch(epoch_ms: i64) -> ScalarUDF {
-    let run = move |_: &[ColumnarValue]| -> Result<ColumnarValue> {
-        Ok(ColumnarValue::Scalar(ScalarValue::TimestampMillisecond(Some(epoch_ms), Some("UTC".into()))))
-    };
-    let signature = Signature::nullary(Volatility::Stable);
-    SimpleScalarUDF::new_with_signature("queried_epoch", signature, timestamp_type(), Arc::new(run)).into()
+/// What an answer is about, as functions need to know it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueriedEpoch {
+    /// The epoch of the answer, in milliseconds since 1970.
+    pub epoch_ms: i64,
+}
+
+impl ExtensionOptions for QueriedEpoch {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(*self)
+    }
+
+    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
+        exec_err!("dealerflow.{key} is told by the answer and cannot be set")
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        let (key, value) = ("dealerflow.epoch".to_owned(), Some(self.epoch_ms.to_string()));
+        vec![ConfigEntry { key, value, description: "The epoch of the answer, in milliseconds since 1970." }]
+    }
+}
+
+impl ConfigExtension for QueriedEpoch {
+    const PREFIX: &'static str = "dealerflow";
+}
+
+/// A function without arguments that is told by the configuration of the execution, so that a plan may outlive epochs.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct EpochFunction {
+    name: &'static str,
+    signature: Signature,
+    return_type: DataType,
+}
+
+impl EpochFunction {
+    fn new(name: &'static str, return_type: DataType) -> ScalarUDF {
+        ScalarUDF::new_from_impl(EpochFunction { name, signature: Signature::nullary(Volatility::Stable), return_type })
+    }
+}
+
+impl ScalarUDFImpl for EpochFunction {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.return_type.clone())
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(queried) = arguments.config_options.extensions.get::<QueriedEpoch>() else {
+            return exec_err!("{} is answered within a query alone", self.name);
+        };
+        let epoch = ScalarValue::Int64(Some(queried.epoch_ms));
+        Ok(ColumnarValue::Scalar(epoch.cast_to(&self.return_type)?))
+    }
+}
+
+/// `queried_epoch() -> timestamptz`: the epoch of the answer as a time.
+pub fn queried_epoch() -> ScalarUDF {
+    EpochFunction::new("queried_epoch", timestamp_type())
+}
+
+/// `dealerflow_epoch() -> bigint`: the epoch of the answer, in milliseconds since 1970.
+pub fn dealerflow_epoch() -> ScalarUDF {
+    EpochFunction::new("dealerflow_epoch", DataType::Int64)
 }

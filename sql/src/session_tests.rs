@@ -1,6 +1,7 @@
 use std::fs::File;
 
-use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMillisecondArray};
+use arrow::datatypes::DataType;
 use parquet::arrow::ArrowWriter;
 
 use super::*;
@@ -35,6 +36,7 @@ fn cars() -> TableDefinition {
              cast(local_date(bought_at, 'America/New_York') as int) as bigint) as days from stored.cars"
                 .into(),
         ),
+        only_grows: false,
     }
 }
 
