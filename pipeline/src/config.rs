@@ -40,7 +40,8 @@ pub use client_settings::ClientSettings;
 pub use duration::Duration;
 pub use error::{ConfigError, Origin, Problem};
 pub use sections::{
-    HttpSection, KafkaSection, ListenSection, PipelineSection, ReplaySection, SecuritySection, SourceSection, StoreSection, Token,
+    HttpSection, KafkaSection, PipelineSection, ReplaySection, SecuritySection, SourceSection, SqlSection,
+    StoreSection, Token,
 };
 pub use setting::{Role, SourceKind};
 pub use store_url::StoreUrl;
@@ -71,7 +72,7 @@ pub struct Config {
     /// The HTTP server.
     pub http: HttpSection,
     /// The SQL server.
-    pub sql: ListenSection,
+    pub sql: SqlSection,
     /// Who may call.
     #[serde(default)]
     pub security: SecuritySection,

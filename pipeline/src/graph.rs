@@ -70,7 +70,7 @@ pub fn replay(
     // A replay makes no snapshots: it is its own recovery.
     let rep_names = RepNames::new(scope.index() as u32);
     let entities = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
-    let machines = Machines { entities, kpis: DailyKpis::new(false), rep_names };
+    let machines = Machines { entities, kpis: DailyKpis::new(false), rep_names, restored_epoch: None };
     let Some(outputs) = outputs else {
         views(batches, machines, settings, statistics).rows.probe_with(&finished);
         return finished;
@@ -96,7 +96,7 @@ pub fn run(
     statistics: &Rc<RefCell<Statistics>>,
 ) -> (Handle<Epoch>, Activator) {
     let finished = Handle::new();
-    let (batches, activator) = records(scope, queue, max_future_ms);
+    let (batches, activator) = records(scope, queue, max_future_ms, machines.restored_epoch);
     let Views { rows, letters, epochs, snapshots } = views(batches, machines, settings, statistics);
     let rows = count_live_rows(rows, Rc::clone(statistics));
     let rows = pieces(rows, "rows to collect", |(table, rows)| Piece::Rows(table as u8, rows));
@@ -120,6 +120,8 @@ pub struct Machines {
     entities: EntityMachine,
     kpis: DailyKpis,
     rep_names: RepNames,
+    /// The epoch that the state is of, if it was restored.
+    restored_epoch: Option<i64>,
 }
 
 /// A snapshot to go on with: its epoch, and the parts of it that are a worker's, in the order in which they were written.
@@ -139,6 +141,7 @@ impl Machines {
         let rep_names = RepNames::new(index as u32);
         let mut entities = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
         let mut kpis = DailyKpis::new(settings.snapshots);
+        let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
         if let Some((epoch, parts)) = restored {
             for part in &parts {
                 match part.section {
@@ -149,7 +152,7 @@ impl Machines {
             entities.restored(epoch)?;
             kpis.restored(epoch)?;
         }
-        Ok(Machines { entities, kpis, rep_names })
+        Ok(Machines { entities, kpis, rep_names, restored_epoch })
     }
 }
 
@@ -161,7 +164,7 @@ fn views<'scope>(
     statistics: &Rc<RefCell<Statistics>>,
 ) -> Views<'scope> {
     let scope = batches.scope();
-    let Machines { entities, kpis, rep_names } = machines;
+    let Machines { entities, kpis, rep_names, restored_epoch: _ } = machines;
     let parts = unpack(drive(batches, "entities", entities));
     let kpis = daily_kpis(parts.kpis, kpis, settings.rows, settings.restored_rows, Rc::clone(statistics));
     let snapshots = scope.concatenate([parts.snapshots, kpis.snapshots]);
@@ -289,7 +292,7 @@ fn count_live_rows(rows: Rows<'_>, statistics: Rc<RefCell<Statistics>>) -> Rows<
                 let mut statistics = statistics.borrow_mut();
                 for (table, rows) in data.iter() {
                     statistics.versions[*table as usize] += rows.len() as u64;
-                    if matches!(table, TableId::DeadLetters | TableId::Epochs) {
+                    if table.only_grows() {
                         statistics.live_rows[*table as usize] += rows.len() as i64;
                     }
                 }

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod produce;
 pub mod replay;
 pub mod run;
+pub mod serving;
 pub mod signals;
 pub mod simulate;
 pub mod sinks;

@@ -18,6 +18,7 @@ pub mod recovery;
 mod simulation;
 pub mod source;
 pub mod starting;
+pub mod tables;
 
 use std::time::Duration;
 
@@ -50,8 +51,8 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         retention_ms: config.retention_ms() as i64,
         rows: true,
         snapshots: true,
-        // History holds them.
-        restored_rows: false,
+        // The live tables begin with them.
+        restored_rows: true,
     };
     let max_future_ms = config.max_future_ms() as i64;
     // What decides results, and nothing that does not.

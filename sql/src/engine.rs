@@ -19,8 +19,10 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::sqlparser::ast::Statement;
+use datafusion::object_store::ObjectStore;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as PlannedStatement;
@@ -34,7 +36,7 @@ use crate::catalog::{quoted, register, session_config, stored_sql};
 use crate::error::{SqlError, explain, sentence};
 use crate::functions::QueriedEpoch;
 use crate::live::pin::Pin;
-use crate::live::{LiveTables, StoredTable, VersionsTable};
+use crate::live::{HISTORY_URL, LiveTables, StoredTable, VersionsTable};
 use crate::postgres::catalog::register_pg_catalog;
 use crate::views::{UserView, VIEW_BYTES_MAX, VIEWS_MAX, ViewStore};
 
@@ -148,11 +150,16 @@ impl Answer {
 }
 
 impl Engine {
-    /// An engine over live tables. Views of users are kept in `views`; without a folder they last as long as the engine.
+    /// An engine over live tables, whose history's files lie in a store. Views of users are kept in `views`; without a folder they last as long as the engine.
     ///
     /// # Errors
     /// If its threads cannot be started.
-    pub fn start(tables: Arc<LiveTables>, limits: QueryLimits, views: Option<&Path>) -> Result<Arc<Self>, SqlError> {
+    pub fn start(
+        tables: Arc<LiveTables>,
+        history: Arc<dyn ObjectStore>,
+        limits: QueryLimits,
+        views: Option<&Path>,
+    ) -> Result<Arc<Self>, SqlError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(limits.threads.max(1))
             .thread_name("queries")
@@ -165,6 +172,8 @@ impl Engine {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()
             .map_err(|error| SqlError::Storage(sentence(&error.to_string())))?;
+        let url = ObjectStoreUrl::parse(HISTORY_URL).map_err(|error| SqlError::Storage(sentence(&error.to_string())))?;
+        environment.register_object_store(url.as_ref(), history);
         Ok(Arc::new(Engine {
             tables,
             limits,
@@ -468,3 +477,7 @@ async fn cancelled(signal: Option<CancelSignal>) {
     }
     std::future::pending().await
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

@@ -20,7 +20,7 @@ mod snapshot;
 mod subscription;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tail;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +43,9 @@ use subscription::Subscribers;
 pub use subscription::{Published, Subscription, TooManySubscriptions};
 use table::{Replaced, TableWriter};
 use tail::Tail;
+
+/// Stands before the paths of history's files: the store that the engine was given for them.
+pub const HISTORY_URL: &str = "dealerflow-history://files/";
 
 /// What changed in one epoch.
 #[derive(Clone, Debug)]

@@ -65,6 +65,11 @@ impl TableId {
         }
     }
 
+    /// Whether rows are added and never changed or removed, so that the present rows are all of its history.
+    pub const fn only_grows(self) -> bool {
+        matches!(self, TableId::DeadLetters | TableId::Epochs)
+    }
+
     /// Number of cells of a row.
     pub fn width(self) -> usize {
         self.table().stored().count()

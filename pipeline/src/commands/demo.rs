@@ -12,13 +12,15 @@ use operators::domain::time::format_rfc3339;
 use super::run::print_report;
 use super::{CommandError, load_config_with};
 use crate::config::Config;
-use crate::http::server::{HttpError, HttpObserver, HttpServer};
+use crate::http::server::HttpServer;
 use crate::logs::{PARTITIONS_DEFAULT, open_log, topic_specs};
 use crate::produce::{Pace, produce};
 use crate::run::audit::audit;
 use crate::run::live::{Control, run as run_live};
 use crate::run::starting::describe_inputs;
 use crate::run::{live_settings, open_stores};
+use crate::run::tables::Observer;
+use crate::serving::Serving;
 use crate::signals::stop_on_signals;
 use crate::simulate::{DisorderOptions, SimulateOptions, simulate};
 
@@ -63,7 +65,12 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 
     let data_dir = arguments.data_dir.clone().unwrap_or_else(|| scratch.path().join("data"));
     let data_dir = data_dir.to_str().ok_or_else(|| CommandError::usage("the name of the folder is not UTF-8"))?;
-    let mut config = load_config_with(None, &[("DEALERFLOW_DATA_DIR", data_dir), ("DEALERFLOW_SOURCE__KIND", "embedded")])?;
+    let mut own = vec![("DEALERFLOW_DATA_DIR", data_dir), ("DEALERFLOW_SOURCE__KIND", "embedded")];
+    if arguments.exit {
+        // Nobody connects to a demo that ends by itself, so that several may run at once.
+        own.extend([("DEALERFLOW_SQL__LISTEN", "127.0.0.1:0"), ("DEALERFLOW_HTTP__LISTEN", "127.0.0.1:0")]);
+    }
+    let config = load_config_with(None, &own)?;
     let log = open_log(&config).map_err(CommandError::failed)?;
     let mut admin = log.admin().map_err(CommandError::failed)?;
     admin.create_topics(&topic_specs(PARTITIONS_DEFAULT)).map_err(CommandError::failed)?;
@@ -105,9 +112,11 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         println!("{} events of {} dealers stream through; Ctrl-C ends it", arguments.events, arguments.dealers);
     }
     let stores = open_stores(&config).map_err(CommandError::failed)?;
-    let (server, observer) = start_server(&mut config, &log, &control)?;
-    print_addresses(&server);
-    let outcome = run_live(&log, &live_settings(&config), &stores, &control, vec![Box::new(observer)]);
+    let serving = Serving::start(&config, &stores.history).map_err(CommandError::failed)?;
+    let (server, observer) = HttpServer::start(&config, &log, &serving, &control).map_err(CommandError::failed)?;
+    print_addresses(&server, &serving, &config);
+    let observers: Vec<Box<dyn Observer>> = vec![Box::new(observer)];
+    let outcome = run_live(&log, &live_settings(&config), &stores, &serving.tables, &control, observers);
     server.stop();
     let report = outcome.map_err(CommandError::failed)?;
     match producer.join() {
@@ -132,30 +141,15 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Starts the HTTP server where it is configured or, if that port is taken, at a free one: a demo should not fail for it.
-fn start_server(
-    config: &mut Config,
-    log: &Arc<dyn Log>,
-    control: &Control,
-) -> Result<(HttpServer, HttpObserver), CommandError> {
-    match HttpServer::start(config, log, control) {
-        Err(HttpError::Listen { listen, source }) if source.kind() == std::io::ErrorKind::AddrInUse => {
-            tracing::warn!(%listen, "the port is taken, so a free one is used");
-            config.http.listen.set_port(0);
-            HttpServer::start(config, log, control)
-        }
-        outcome => outcome,
-    }
-    .map_err(CommandError::failed)
-}
-
-/// Where to look, and a line to try.
-fn print_addresses(server: &HttpServer) {
+/// Where to look, and lines to try.
+fn print_addresses(server: &HttpServer, serving: &Serving, config: &Config) {
     let url = server.url();
     println!("floor    {url}/floor");
     println!("pulse    {url}/pulse/meta");
     println!("API      {url}/api/openapi.json");
     println!("metrics  {url}/metrics");
+    println!("try      {}", serving.psql_line(config));
+    println!("try      curl '{url}/api/intelligence/team-status?dealerId=d-0001'");
     println!("try      curl -N '{url}/api/pulse-stream?topics=kpis,team'");
 }
 

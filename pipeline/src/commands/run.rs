@@ -10,6 +10,8 @@ use crate::http::server::HttpServer;
 use crate::logs::open_log;
 use crate::run::live::{Control, RunReport, run as run_live};
 use crate::run::{live_settings, open_stores};
+use crate::run::tables::Observer;
+use crate::serving::Serving;
 use crate::signals::stop_on_signals;
 
 /// Runs the pipeline until it is told to stop.
@@ -35,9 +37,12 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let control = Control::default();
     stop_on_signals(&control.stop).map_err(CommandError::failed)?;
     let stores = open_stores(&config).map_err(CommandError::failed)?;
-    let (server, observer) = HttpServer::start(&config, &log, &control).map_err(CommandError::failed)?;
+    let serving = Serving::start(&config, &stores.history).map_err(CommandError::failed)?;
+    let (server, observer) = HttpServer::start(&config, &log, &serving, &control).map_err(CommandError::failed)?;
+    println!("SQL on {}: {}", serving.sql_address(), serving.psql_line(&config));
     println!("pages at {0}/floor and {0}/pulse/meta, API at {0}/api/openapi.json", server.url());
-    let outcome = run_live(&log, &live_settings(&config), &stores, &control, vec![Box::new(observer)]);
+    let observers: Vec<Box<dyn Observer>> = vec![Box::new(observer)];
+    let outcome = run_live(&log, &live_settings(&config), &stores, &serving.tables, &control, observers);
     server.stop();
     let report = outcome.map_err(CommandError::failed)?;
     print_report(&report);

@@ -6,7 +6,7 @@ use super::Config;
 use super::error::{Origin, Problem};
 use super::layers::{Entries, Entry, KeyPath, dotted, flatten};
 use super::reader::Reader;
-use super::sections::{HttpSection, KafkaSection, PipelineSection, Token};
+use super::sections::{HttpSection, KafkaSection, PipelineSection, SqlSection, Token};
 use super::store_url::StoreUrl;
 
 /// How to mend tokens that stand anywhere but in a list of tables.
@@ -30,7 +30,7 @@ pub(super) fn overlay(config: &mut Config, entries: Entries) -> Vec<Problem> {
         reader.set(&[table, "interval"], &mut store.interval);
     }
     overlay_http(&mut reader, &mut config.http);
-    reader.set(&["sql", "listen"], &mut config.sql.listen);
+    overlay_sql(&mut reader, &mut config.sql);
     overlay_tokens(&mut reader, &mut config.security.token);
     overlay_models(&mut reader, &mut config.models);
     reader.finish()
@@ -70,6 +70,21 @@ fn overlay_http(reader: &mut Reader, http: &mut HttpSection) {
     reader.set(&["http", "streams_max"], &mut http.streams_max);
     reader.set(&["http", "pulse_bytes_max"], &mut http.pulse_bytes_max);
     reader.set(&["http", "results_max"], &mut http.results_max);
+}
+
+fn overlay_sql(reader: &mut Reader, sql: &mut SqlSection) {
+    reader.set(&["sql", "listen"], &mut sql.listen);
+    reader.set(&["sql", "certificate_file"], &mut sql.certificate_file);
+    reader.set(&["sql", "key_file"], &mut sql.key_file);
+    reader.set(&["sql", "connections_max"], &mut sql.connections_max);
+    reader.set(&["sql", "queries_max"], &mut sql.queries_max);
+    reader.set(&["sql", "threads"], &mut sql.threads);
+    reader.set(&["sql", "timeout"], &mut sql.timeout);
+    reader.set(&["sql", "wait_max"], &mut sql.wait_max);
+    reader.set(&["sql", "rows_max"], &mut sql.rows_max);
+    reader.set(&["sql", "memory_limit"], &mut sql.memory_limit);
+    reader.set(&["sql", "retained_epochs"], &mut sql.retained_epochs);
+    reader.set(&["sql", "retained_bytes"], &mut sql.retained_bytes);
 }
 
 fn overlay_tokens(reader: &mut Reader, tokens: &mut Vec<Token>) {

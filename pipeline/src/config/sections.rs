@@ -84,12 +84,10 @@ pub struct StoreSection {
 pub struct HttpSection {
     /// Loopback only, while there are no tokens. Port 0 lets the system choose one.
     pub listen: SocketAddr,
-    /// The certificate chain, as PEM; set with `key_file` or not at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_file: Option<PathBuf>,
-    /// The certificate's private key, as PEM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_file: Option<PathBuf>,
+    /// PEM file of the certificate for TLS, the server's own first; empty without.
+    pub certificate_file: String,
+    /// PEM file of its key.
+    pub key_file: String,
     /// Requests a second of one caller, at least 1.
     pub requests_per_second: u32,
     /// The longest body of a request; more than nothing.
@@ -104,12 +102,34 @@ pub struct HttpSection {
     pub results_max: u32,
 }
 
-/// `[sql]`: where a server listens.
+/// `[sql]`: the SQL server, and bounds on what it is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ListenSection {
+pub struct SqlSection {
     /// Loopback only, while there are no tokens. Port 0 lets the system choose one.
     pub listen: SocketAddr,
+    /// PEM file of the certificate for TLS; empty without.
+    pub certificate_file: String,
+    /// PEM file of its key.
+    pub key_file: String,
+    /// Clients at once, at least 1.
+    pub connections_max: u32,
+    /// Queries under way at once, at least 1.
+    pub queries_max: u32,
+    /// Threads that answer, at least 1.
+    pub threads: u32,
+    /// The most time for one query.
+    pub timeout: Duration,
+    /// The most time to wait for an epoch that is asked for.
+    pub wait_max: Duration,
+    /// The most rows of one answer, at least 1.
+    pub rows_max: u32,
+    /// The most memory for all queries together.
+    pub memory_limit: ByteSize,
+    /// Past epochs that `dealerflow.as_of` finds in memory; older ones are read from history.
+    pub retained_epochs: u32,
+    /// The most memory for those.
+    pub retained_bytes: ByteSize,
 }
 
 /// `[security]`: who may call.
@@ -131,4 +151,11 @@ pub struct Token {
     pub role: Role,
     /// The dealers it may see, or `*` alone for all.
     pub dealers: Vec<String>,
+}
+
+impl Token {
+    /// The name that it goes by where one is asked beside the secret: that of its file, without folder and ending.
+    pub fn user(&self) -> String {
+        self.token_file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+    }
 }

@@ -53,16 +53,6 @@ impl Setting for String {
     }
 }
 
-/// A key that may be left out.
-impl<T: Setting> Setting for Option<T> {
-    const PERMITTED: &'static str = T::PERMITTED;
-    const INTEGER: bool = T::INTEGER;
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        T::from_text(text).map(Some)
-    }
-}
-
 impl Setting for PathBuf {
     const PERMITTED: &'static str = "a path in quotes";
 

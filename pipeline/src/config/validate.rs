@@ -78,25 +78,26 @@ fn limits(config: &Config, rules: &mut Rules<'_>) {
     let workers = pipeline.workers;
     let remedy = "it must be a whole number from 1 to 1024";
     rules.hold(&["pipeline.workers"], (1..=WORKERS_MAX).contains(&workers), format!("is {workers}"), remedy);
-    for (key, count) in
-        [
-            ("pipeline.dedup_keys_max", pipeline.dedup_keys_max),
-            ("replay.epoch_records", config.replay.epoch_records),
-            ("http.requests_per_second", config.http.requests_per_second),
-            ("http.streams_max", config.http.streams_max),
-            ("http.results_max", config.http.results_max),
-        ]
-    {
+    for (key, count) in [
+        ("pipeline.dedup_keys_max", pipeline.dedup_keys_max),
+        ("replay.epoch_records", config.replay.epoch_records),
+        ("http.requests_per_second", config.http.requests_per_second),
+        ("http.streams_max", config.http.streams_max),
+        ("http.results_max", config.http.results_max),
+        ("sql.connections_max", config.sql.connections_max),
+        ("sql.queries_max", config.sql.queries_max),
+        ("sql.threads", config.sql.threads),
+        ("sql.rows_max", config.sql.rows_max),
+    ] {
         rules.hold(&[key], count > 0, "is 0".to_owned(), "it must be a whole number of at least 1");
     }
-    for (key, size) in
-        [
-            ("pipeline.memory_limit", pipeline.memory_limit),
-            ("pipeline.commit_bytes_max", pipeline.commit_bytes_max),
-            ("http.body_bytes_max", config.http.body_bytes_max),
-            ("http.pulse_bytes_max", config.http.pulse_bytes_max),
-        ]
-    {
+    for (key, size) in [
+        ("pipeline.memory_limit", pipeline.memory_limit),
+        ("pipeline.commit_bytes_max", pipeline.commit_bytes_max),
+        ("http.body_bytes_max", config.http.body_bytes_max),
+        ("http.pulse_bytes_max", config.http.pulse_bytes_max),
+        ("sql.memory_limit", config.sql.memory_limit),
+    ] {
         rules.hold(&[key], size.bytes() > 0, format!("is \"{size}\""), "it must be more than nothing");
     }
     let (commit, memory) = (pipeline.commit_bytes_max, pipeline.memory_limit);
@@ -132,10 +133,14 @@ fn listeners(config: &Config, rules: &mut Rules<'_>) {
         let remedy = "listen on 127.0.0.1, or say who may call in [[security.token]]";
         rules.hold(&[key, "security.token"], closed, fault, remedy);
     }
-    let (certificate, key) = (&config.http.certificate_file, &config.http.key_file);
-    let remedy = "set http.certificate_file and http.key_file both, or neither";
-    let fault = "is set without the other half".to_owned();
-    rules.hold(&["http.certificate_file", "http.key_file"], certificate.is_some() == key.is_some(), fault, remedy);
+    let sql_files = [("sql.certificate_file", &config.sql.certificate_file), ("sql.key_file", &config.sql.key_file)];
+    let http_files = [("http.certificate_file", &config.http.certificate_file), ("http.key_file", &config.http.key_file)];
+    for [certificate, key] in [sql_files, http_files] {
+        let both_or_none = certificate.1.is_empty() == key.1.is_empty();
+        let fault = "stands without the other of the two".to_owned();
+        let keys = if certificate.1.is_empty() { [key.0, certificate.0] } else { [certificate.0, key.0] };
+        rules.hold(&keys, both_or_none, fault, "name both files for TLS, or none");
+    }
     let fault = format!("is \"{sql}\", the port that http.listen, \"{http}\", takes already");
     rules.hold(&["sql.listen", "http.listen"], !collide(http, sql), fault, "give it another port");
 }
@@ -168,6 +173,16 @@ fn tokens(config: &Config, rules: &mut Rules<'_>) {
                 key: format!("{key}[{index}]"),
                 fault: format!("has the token_file of {key}[{first}]"),
                 remedy: "give each token a file of its own".to_owned(),
+            });
+            continue;
+        }
+        let first = tokens.iter().position(|other| other.user() == token.user()).unwrap_or(index);
+        if first < index {
+            rules.problems.push(Problem {
+                origin: rules.origins.of_key(key),
+                key: format!("{key}[{index}]"),
+                fault: format!("has a token_file of the same name as {key}[{first}], {:?}", token.user()),
+                remedy: "give the files different names: the name is the PostgreSQL user".to_owned(),
             });
         }
     }

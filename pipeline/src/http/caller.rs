@@ -7,16 +7,14 @@
 //! A browser must not be made to call for a stranger's page: a request that names another origin is refused, and where there are no
 //! tokens, so is one that was sent to any name but this machine's own (a name that a stranger owns may point here).
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
-use sql::access::{Access, Dealers, Role, Token, Tokens};
+use sql::access::{Access, Dealers, Role, Tokens};
 
 use super::problem::{Problem, ProblemKind};
-use crate::config::{self, Config};
 
 /// Somebody who calls.
 #[derive(Clone, Debug)]
@@ -29,68 +27,16 @@ pub struct Caller {
     pub index: usize,
 }
 
-/// Why the tokens of a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TokensError {
-    /// A file cannot be read.
-    #[error("the token file {path} cannot be read ({source}): check the path, and let this user read it", path = path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A file holds no token.
-    #[error("the token file {path} must hold one token of at least 16 characters and nothing else", path = path.display())]
-    NoToken {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-/// The shortest token that is taken.
-const TOKEN_BYTES_MIN: usize = 16;
-
-/// The tokens of a configuration, named by their files.
-///
-/// # Errors
-/// If a token file cannot be read, or holds no token.
-pub fn load_tokens(config: &Config) -> Result<Tokens, TokensError> {
-    let mut tokens = Vec::new();
-    for token in &config.security.token {
-        let path = token.token_file.clone();
-        let secret =
-            std::fs::read_to_string(&path).map_err(|source| TokensError::Unreadable { path: path.clone(), source })?;
-        let secret = secret.trim();
-        if secret.len() < TOKEN_BYTES_MIN || secret.contains(char::is_whitespace) {
-            return Err(TokensError::NoToken { path });
-        }
-        let role = match token.role {
-            config::Role::Viewer => Role::Viewer,
-            config::Role::Operator => Role::Operator,
-            config::Role::Admin => Role::Admin,
-        };
-        let dealers = if token.dealers.iter().any(|dealer| dealer == "*") {
-            Dealers::All
-        } else {
-            Dealers::Only(token.dealers.iter().cloned().collect())
-        };
-        let user = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        tokens.push(Token { user, secret: secret.to_owned(), access: Access { role, dealers } });
-    }
-    Ok(Tokens::new(tokens))
-}
-
 /// Everybody who may call.
 #[derive(Debug)]
 pub struct Callers {
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     local: Caller,
 }
 
 impl Callers {
     /// Callers by these tokens; none: whoever reaches this machine's own addresses may do everything.
-    pub fn new(tokens: Tokens) -> Self {
+    pub fn new(tokens: Arc<Tokens>) -> Self {
         let local = Caller { name: "local".into(), access: Arc::new(Access::unrestricted()), index: 0 };
         Callers { tokens, local }
     }
@@ -199,6 +145,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
 #[cfg(test)]
 mod tests {
+    use sql::access::Token;
+
     use super::*;
 
     fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
@@ -209,7 +157,7 @@ mod tests {
         let dealers = Dealers::Only(["d-1".to_owned()].into());
         let access = Access { role: Role::Operator, dealers };
         let token = Token { user: "manager".into(), secret: "0123456789abcdef".into(), access };
-        Callers::new(Tokens::new(vec![token]))
+        Callers::new(Arc::new(Tokens::new(vec![token])))
     }
 
     fn status(callers: &Callers, pairs: &[(header::HeaderName, &str)]) -> u16 {
@@ -238,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_strangers_page_cannot_make_a_browser_call() {
-        let callers = Callers::new(Tokens::default());
+        let callers = Callers::new(Arc::default());
         let check = |host: &str, origin: Option<&str>, expect: u16| {
             let mut pairs = vec![(header::HOST, host)];
             pairs.extend(origin.map(|origin| (header::ORIGIN, origin)));

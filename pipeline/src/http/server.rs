@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
 use super::appender::Appender;
-use super::caller::{Callers, TokensError, load_tokens};
+use super::caller::Callers;
 use super::epoch_board::{EpochBoard, SettledEpoch};
 use super::pulse::{EpochFacts, Pulse, PulseFeed, start_pulse};
 use super::rate::Rates;
@@ -21,7 +21,9 @@ use super::routes::router;
 use super::state::{HttpLimits, HttpState};
 use crate::config::Config;
 use crate::run::commits::Published;
-use crate::run::live::{Control, Observer};
+use crate::run::live::Control;
+use crate::run::tables::Observer;
+use crate::serving::Serving;
 
 /// Threads of the server.
 const THREADS: usize = 2;
@@ -54,9 +56,6 @@ pub enum HttpError {
         /// What is wrong.
         source: std::io::Error,
     },
-    /// A token cannot be used.
-    #[error(transparent)]
-    Tokens(#[from] TokensError),
     /// The log cannot be written.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -97,6 +96,7 @@ impl HttpServer {
     pub fn start(
         config: &Config,
         log: &Arc<dyn Log>,
+        serving: &Serving,
         control: &Control,
     ) -> Result<(Self, HttpObserver), HttpError> {
         let listen = config.http.listen;
@@ -104,7 +104,7 @@ impl HttpServer {
         let listener = TcpListener::bind(listen).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let callers = Callers::new(load_tokens(config)?);
+        let callers = Callers::new(Arc::clone(&serving.tokens));
         let (appender, _) = Appender::start(log)?;
         let pulse = Arc::new(Pulse::new(config.http.pulse_bytes_max.bytes()));
         let (feed, pulse_thread) = start_pulse(&pulse).map_err(HttpError::Threads)?;
@@ -119,6 +119,7 @@ impl HttpServer {
             rates: Rates::new(callers.count(), limits.requests_per_second),
             callers,
             board: Arc::clone(&board),
+            engine: Arc::clone(&serving.engine),
             pulse,
             appender,
             metrics: Arc::clone(&control.metrics),
@@ -185,12 +186,12 @@ impl HttpServer {
 
 /// The certificate of a configuration, if it names one.
 fn tls_of(config: &Config, runtime: &Runtime) -> Result<Option<RustlsConfig>, HttpError> {
-    let (Some(certificate), Some(key)) = (&config.http.certificate_file, &config.http.key_file) else {
+    if config.http.certificate_file.is_empty() {
         return Ok(None);
-    };
+    }
+    let (certificate, key) = (PathBuf::from(&config.http.certificate_file), PathBuf::from(&config.http.key_file));
     // Whoever was first has chosen the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let loaded = runtime.block_on(RustlsConfig::from_pem_chain_file(certificate, key));
-    let (certificate, key) = (certificate.clone(), key.clone());
+    let loaded = runtime.block_on(RustlsConfig::from_pem_chain_file(&certificate, &key));
     loaded.map(Some).map_err(|source| HttpError::Certificate { certificate, key, source })
 }

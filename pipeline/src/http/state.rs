@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sql::engine::Engine;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::appender::Appender;
@@ -36,6 +37,8 @@ pub struct HttpState {
     pub rates: Rates,
     /// Which epochs are published.
     pub board: Arc<EpochBoard>,
+    /// Answers questions over the live tables.
+    pub engine: Arc<Engine>,
     /// Updates for followers.
     pub pulse: Arc<Pulse>,
     /// The way into the log.

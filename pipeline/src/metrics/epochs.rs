@@ -47,14 +47,17 @@ impl EpochMetrics {
         }
     }
 
-    /// An epoch was committed, so long after its close, and published, so long after its commit.
-    pub fn published(&self, epoch: i64, commit: Option<Duration>, publish: Duration) {
-        self.published.inc();
-        // Recorded epochs that are fed again were committed by an earlier run.
-        if let Some(commit) = commit {
-            self.commit_seconds.observe(commit.as_secs_f64());
+    /// An epoch was committed, so long after its close; none if an earlier run did it.
+    pub fn committed(&self, after_close: Option<Duration>) {
+        if let Some(after_close) = after_close {
+            self.commit_seconds.observe(after_close.as_secs_f64());
         }
-        self.publish_seconds.observe(publish.as_secs_f64());
+    }
+
+    /// The tables show an epoch, so long after its commit.
+    pub fn shown(&self, epoch: i64, after_commit: Duration) {
+        self.published.inc();
+        self.publish_seconds.observe(after_commit.as_secs_f64());
         self.newest.set(epoch as f64 / 1_000.0);
     }
 

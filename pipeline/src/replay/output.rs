@@ -59,6 +59,7 @@ pub fn definitions() -> Vec<TableDefinition> {
                 .collect(),
             key: table.columns.iter().filter(|column| column.key).map(|column| column.name.to_owned()).collect(),
             view: table.view.map(str::to_owned),
+            only_grows: id.only_grows(),
         }
     };
     TableId::ALL.map(definition).into()

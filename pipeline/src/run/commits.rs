@@ -33,6 +33,9 @@ pub struct Published {
 pub trait Publisher {
     /// Shows an epoch's results. Called once for each epoch of a run; after a restart those since the checkpoint come again.
     fn publish(&mut self, published: Published);
+
+    /// Tells what the restored state holds, at the checkpoint's epoch, before anything is published: it was committed before.
+    fn restore(&mut self, _output: EpochOutput) {}
 }
 
 /// What stands in every record of this run.

@@ -30,7 +30,9 @@ const EPOCHS_WAITING_MAX: usize = 1_024;
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Called with the sentence when the history can never be written again by this run.
-pub type OnEnd = Box<dyn Fn(String) + Send>;
+pub type OnEnd = Arc<dyn Fn(String) + Send + Sync>;
+/// Called with each manifest that makes more history visible, and with the one that a start finds.
+pub type OnWritten = Box<dyn Fn(&Manifest) + Send>;
 
 /// Settings of the historian.
 #[derive(Clone, Debug)]
@@ -83,8 +85,6 @@ impl Historian {
             self.rows += slice.range.len();
             self.writer.add(*table, epoch, slice.clone());
         }
-        self.writer.add(TableId::Epochs, epoch, epoch_row(published));
-        self.rows += 1;
         self.epoch_last = Some(epoch);
     }
 
@@ -121,8 +121,8 @@ impl Historian {
     }
 }
 
-/// The row of table `epochs`. When it was committed is told by this machine's clock, outside what a replay repeats.
-fn epoch_row(published: &Published) -> RowSlice {
+/// Adds the row of table `epochs` to an epoch's rows. When it was committed is told by this machine's clock, outside what a replay repeats.
+pub(super) fn add_epoch_row(published: &mut Published) {
     let epoch = published.binding.epoch;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
     let outputs: u64 = published.binding.outputs.iter().map(|sum| sum.count).sum();
@@ -140,7 +140,7 @@ fn epoch_row(published: &Published) -> RowSlice {
         rows.cell(cell);
     }
     rows.finish();
-    RowSlice { rows: Arc::new(rows), range: 0..1 }
+    published.output.rows.push((TableId::Epochs, RowSlice { rows: Arc::new(rows), range: 0..1 }));
 }
 
 /// A publisher that hands epochs to the historian's thread.
@@ -175,12 +175,16 @@ impl Drop for ToHistorian {
 pub fn start_historian(
     historian: Historian,
     checkpointer: Checkpointer,
+    on_written: OnWritten,
     on_end: OnEnd,
 ) -> std::io::Result<ToHistorian> {
     let (sender, receiver) = sync_channel(EPOCHS_WAITING_MAX);
+    if let Some(manifest) = &historian.manifest {
+        on_written(manifest);
+    }
     let body = move || {
         let _abort = crate::replay::AbortOnPanic;
-        keep_writing(historian, checkpointer, &receiver, &on_end);
+        keep_writing(historian, checkpointer, &receiver, &on_written, &on_end);
     };
     let thread = std::thread::Builder::new().name("historian".to_owned()).spawn(body)?;
     Ok(ToHistorian { sender: Some(sender), thread: Some(thread) })
@@ -193,6 +197,7 @@ fn keep_writing(
     mut historian: Historian,
     mut checkpointer: Checkpointer,
     receiver: &Receiver<Published>,
+    on_written: &OnWritten,
     on_end: &OnEnd,
 ) {
     let interval = historian.settings.interval;
@@ -214,7 +219,7 @@ fn keep_writing(
         if ended || snapshot.is_some() || historian.is_full() || written.elapsed() >= interval {
             written = Instant::now();
             match historian.write() {
-                Ok(()) => {}
+                Ok(()) => historian.manifest.iter().for_each(on_written),
                 Err(error @ HistoryError::Fenced { .. }) => return on_end(error.to_string()),
                 // At the end there is nothing to wait for: the next start writes it.
                 Err(error) => {

@@ -18,6 +18,7 @@ use connectors::HistoryError;
 use connectors::log::{Log, LogError, PartitionProgress, PollLimits};
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
+use sql::live::LiveTables;
 
 use super::Stores;
 use super::binding::InputPartition;
@@ -33,6 +34,7 @@ use super::records::Feed;
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
 use super::starting::{StartError, Started, describe_inputs, start};
+use super::tables::{Showing, show_history, start_tables};
 use crate::metrics::{Metrics, PartitionSample};
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
@@ -120,12 +122,6 @@ pub struct RunReport {
     pub statistics: Statistics,
 }
 
-/// Who hears of published epochs, in order, and makes nobody wait. After a restart those since the checkpoint come again.
-pub trait Observer: Send {
-    /// An epoch is durable, and the tables show it.
-    fn published(&mut self, published: &Published);
-}
-
 /// What others may watch and say while a pipeline runs.
 #[derive(Clone, Debug, Default)]
 pub struct Control {
@@ -148,6 +144,7 @@ pub(super) fn reading(started: Instant) -> Reading {
 enum ToCommit {
     Closed(Box<Close>),
     Collected(Box<EpochOutput>),
+    Restored(Box<EpochOutput>),
     Drain,
 }
 
@@ -191,7 +188,6 @@ impl ClosingTimes {
 /// Publishes on, and notes what is settled.
 struct Settled {
     publisher: Box<dyn Publisher + Send>,
-    observers: Vec<Box<dyn Observer>>,
     metrics: Arc<Metrics>,
     closing: Arc<ClosingTimes>,
     released: Arc<AtomicI64>,
@@ -202,17 +198,17 @@ impl Publisher for Settled {
     fn publish(&mut self, published: Published) {
         let (epoch, records) = (published.binding.epoch, published.binding.records);
         let commit = self.closing.settled(epoch);
-        let committed = Instant::now();
-        for observer in &mut self.observers {
-            observer.published(&published);
-        }
-        self.metrics.epochs.published(epoch, commit, committed.elapsed());
+        self.metrics.epochs.committed(commit);
         for output in &published.binding.outputs {
             self.metrics.log.written(&output.topic, output.count);
         }
         self.publisher.publish(published);
         self.released.store(epoch, Ordering::Release);
         self.records.fetch_add(records, Ordering::AcqRel);
+    }
+
+    fn restore(&mut self, output: EpochOutput) {
+        self.publisher.restore(output);
     }
 }
 
@@ -244,6 +240,7 @@ impl CommitThread {
         match message {
             ToCommit::Closed(close) => self.commits.closed(*close),
             ToCommit::Collected(output) => self.commits.collected(*output),
+            ToCommit::Restored(output) => self.settled.restore(*output),
             ToCommit::Drain => self.commits.drain(),
         }
     }
@@ -286,7 +283,8 @@ impl FeedSink for Wiring<'_> {
     }
 }
 
-/// Runs a pipeline until `control` says stop.
+/// Runs a pipeline until `control` says stop. What becomes durable is shown in `tables`, which answer once they have caught up with what
+/// was committed before.
 ///
 /// # Errors
 /// If it cannot start or go on. What was committed stays; what was not is done again by the next start.
@@ -294,6 +292,7 @@ pub fn run(
     log: &Arc<dyn Log>,
     settings: &LiveSettings,
     stores: &Stores,
+    tables: &Arc<LiveTables>,
     control: &Control,
     observers: Vec<Box<dyn Observer>>,
 ) -> Result<RunReport, RunError> {
@@ -344,14 +343,19 @@ pub fn run(
     let failed = Arc::new(Mutex::new(None));
     let on_end: OnEnd = {
         let (failed, stop) = (Arc::clone(&failed), Arc::clone(&control.stop));
-        Box::new(move |reason| {
+        Arc::new(move |reason| {
             failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
             stop.store(true, Ordering::Release);
         })
     };
     let (request, closed) = (checkpointer.request(), checkpointer.closed());
-    let publisher =
-        start_historian(historian, checkpointer, on_end).map_err(|error| RunError::Engine(error.to_string()))?;
+    tables.answer_from(plan.chain.epoch.unwrap_or(i64::MIN));
+    let on_written = show_history(tables, &stores.history, &on_end);
+    let historian = start_historian(historian, checkpointer, on_written, Arc::clone(&on_end));
+    let historian = historian.map_err(|error| RunError::Engine(error.to_string()))?;
+    let showing = Showing { tables: Arc::clone(tables), observers, metrics: Arc::clone(&control.metrics) };
+    let publisher = start_tables(showing, historian, on_end);
+    let publisher = publisher.map_err(|error| RunError::Engine(error.to_string()))?;
     let (to_commit, inbox) = channel();
     let released = Arc::new(AtomicI64::new(i64::MIN));
     let closing = Arc::new(ClosingTimes::default());
@@ -360,7 +364,6 @@ pub fn run(
         commits: Commits::new(committer, settings.commit, identity, output_partitions),
         settled: Settled {
             publisher: Box::new(publisher),
-            observers,
             metrics: Arc::clone(&control.metrics),
             closing: Arc::clone(&closing),
             released: Arc::clone(&released),
@@ -374,9 +377,9 @@ pub fn run(
     let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
     let engine = Engine::start(settings.engine, restored, move |output| {
         // What restored workers tell of the checkpoint's own epoch was committed and written before.
-        if Some(output.epoch) > restored_epoch {
-            let _ = collected.send(ToCommit::Collected(Box::new(output)));
-        }
+        let is_new = Some(output.epoch) > restored_epoch;
+        let output = Box::new(output);
+        let _ = collected.send(if is_new { ToCommit::Collected(output) } else { ToCommit::Restored(output) });
     })
     .map_err(RunError::Engine)?;
 

@@ -173,17 +173,22 @@ fn reject_future(batch: &mut EventBatch, epoch: i64, max_future_ms: i64) {
     batch.events.retain(|event| event.time_ms <= latest_ms);
 }
 
-/// The source operator of one worker, and what wakes it when its queue has grown.
+/// The source operator of one worker, and what wakes it when its queue has grown. Nothing comes at or before the restored epoch, so
+/// that what restored state tells of itself is whole at once.
 pub fn records(
     scope: Scope<'_, Epoch>,
     queue: FeedQueue,
     max_future_ms: i64,
+    restored_epoch: Option<i64>,
 ) -> (Stream<'_, Epoch, Vec<EventBatch>>, Activator) {
     let peers = scope.peers();
     let waker = Rc::new(RefCell::new(None));
     let given = Rc::clone(&waker);
     let stream =
-        source::<_, CapacityContainerBuilder<Vec<EventBatch>>, _, _>(scope, "records", move |capability, info| {
+        source::<_, CapacityContainerBuilder<Vec<EventBatch>>, _, _>(scope, "records", move |mut capability, info| {
+            if let Some(epoch) = restored_epoch {
+                capability.downgrade(&(epoch as u64 + 1));
+            }
             *given.borrow_mut() = Some(scope.activator_for(info.address));
             let mut held = Some(capability);
             let mut parser = RecordParser { peers, parser: Parser::default(), max_future_ms, held: BTreeMap::new() };

@@ -32,11 +32,6 @@ impl KeyCodec {
         Ok(KeyCodec { columns, types, converters: Arc::new(converters) })
     }
 
-    /// Places of the key columns.
-    pub(crate) fn columns(&self) -> &[usize] {
-        &self.columns
-    }
-
     /// The type of the key column at `position` among the key columns.
     pub(crate) fn data_type(&self, position: usize) -> &DataType {
         &self.types[position]

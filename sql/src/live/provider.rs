@@ -109,15 +109,13 @@ impl TableProvider for StoredTable {
 /// Every version of every row of a table, up to the pinned epoch.
 #[derive(Debug)]
 pub(crate) struct VersionsTable {
-    tables: Arc<LiveTables>,
     place: usize,
     schema: SchemaRef,
 }
 
 impl VersionsTable {
-    pub(crate) fn new(tables: &Arc<LiveTables>, place: usize) -> Self {
-        let schema = tables.definitions()[place].versions_schema();
-        VersionsTable { tables: Arc::clone(tables), place, schema }
+    pub(crate) fn new(tables: &LiveTables, place: usize) -> Self {
+        VersionsTable { place, schema: tables.definitions()[place].versions_schema() }
     }
 }
 

@@ -33,6 +33,8 @@ impl Place {
             ("DEALERFLOW_PIPELINE__RETENTION", memory.clone()),
             ("DEALERFLOW_PIPELINE__DEDUP_HORIZON", memory),
             ("DEALERFLOW_PARQUET__INTERVAL", "50ms".to_owned()),
+            // Several run at once.
+            ("DEALERFLOW_SQL__LISTEN", "127.0.0.1:0".to_owned()),
             ("DEALERFLOW_CHECKPOINT__INTERVAL", "120ms".to_owned()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();

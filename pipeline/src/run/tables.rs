@@ -1,0 +1,157 @@
+//! From durable epochs to live tables: the first who hears of an epoch, before history and checkpoints.
+//!
+//! ```text
+//!   Published ─▶ rows of each table ─arrow_rows─▶ LiveTables::publish ─▶ queries, subscribers
+//!       └────────────────── then ──────────────────▶ historian ─▶ manifest ─▶ LiveTables::history_written
+//!   restored state, at the checkpoint's epoch ─▶ LiveTables::restore
+//! ```
+//! A thread of its own, so that commits do not wait for the tables; when it falls far behind, they do.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use connectors::parquet::{HistoryStore, Manifest};
+use operators::domain::tables::TableId;
+use sql::FileEntry;
+use sql::live::{EpochChanges, HISTORY_URL, LiveTables};
+
+use super::collect::EpochOutput;
+use super::commits::{Published, Publisher};
+use super::historian::{OnEnd, OnWritten, ToHistorian, add_epoch_row};
+use crate::metrics::Metrics;
+use crate::arrow_rows::{RowSlice, record_batch, stored_schema};
+
+/// Epochs that wait to be shown; beyond, commits wait.
+const EPOCHS_WAITING_MAX: usize = 256;
+
+/// Who hears of published epochs, in order, and makes nobody wait. After a restart those since the checkpoint come again.
+pub trait Observer: Send {
+    /// An epoch is durable, and the tables show it.
+    fn published(&mut self, published: &Published);
+}
+
+/// What shows epochs, and who is told when it has.
+pub struct Showing {
+    /// The tables.
+    pub tables: Arc<LiveTables>,
+    /// Who hears of an epoch once the tables show it.
+    pub observers: Vec<Box<dyn Observer>>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+enum ToShow {
+    Restored(Box<EpochOutput>),
+    Published(Box<Published>, Instant),
+}
+
+/// A publisher that hands epochs to the tables' thread, which hands them on to the historian.
+pub struct ToTables {
+    sender: Option<SyncSender<ToShow>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ToTables {
+    fn send(&self, message: ToShow) {
+        if let Some(sender) = &self.sender {
+            // The thread ends early only when the run is ending.
+            let _ = sender.send(message);
+        }
+    }
+}
+
+impl Publisher for ToTables {
+    fn publish(&mut self, published: Published) {
+        self.send(ToShow::Published(Box::new(published), Instant::now()));
+    }
+
+    fn restore(&mut self, output: EpochOutput) {
+        self.send(ToShow::Restored(Box::new(output)));
+    }
+}
+
+impl Drop for ToTables {
+    /// Waits until what was published is shown and written.
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts the tables' thread.
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn start_tables(showing: Showing, historian: ToHistorian, on_end: OnEnd) -> std::io::Result<ToTables> {
+    let (sender, receiver) = sync_channel(EPOCHS_WAITING_MAX);
+    let body = move || {
+        let _abort = crate::replay::AbortOnPanic;
+        keep_showing(showing, historian, &receiver, &on_end);
+    };
+    let thread = std::thread::Builder::new().name("tables".to_owned()).spawn(body)?;
+    Ok(ToTables { sender: Some(sender), thread: Some(thread) })
+}
+
+fn keep_showing(mut showing: Showing, mut historian: ToHistorian, receiver: &Receiver<ToShow>, on_end: &OnEnd) {
+    let tables = Arc::clone(&showing.tables);
+    for message in receiver {
+        let shown = match message {
+            ToShow::Restored(output) => {
+                changes_of(&output).and_then(|changes| tables.restore(changes).map_err(|error| error.to_string()))
+            }
+            ToShow::Published(mut published, committed) => {
+                add_epoch_row(&mut published);
+                let shown = changes_of(&published.output)
+                    .and_then(|changes| tables.publish(changes).map_err(|error| error.to_string()));
+                if shown.is_ok() {
+                    showing.metrics.epochs.shown(published.binding.epoch, committed.elapsed());
+                    for observer in &mut showing.observers {
+                        observer.published(&published);
+                    }
+                }
+                historian.publish(*published);
+                shown
+            }
+        };
+        if let Err(reason) = shown {
+            return on_end(format!("the live tables cannot go on: {reason}; report this"));
+        }
+    }
+}
+
+/// An epoch's rows, table by table, as Arrow.
+fn changes_of(output: &EpochOutput) -> Result<EpochChanges, String> {
+    let mut by_table: BTreeMap<TableId, Vec<RowSlice>> = BTreeMap::new();
+    for (table, slice) in &output.rows {
+        by_table.entry(*table).or_default().push(slice.clone());
+    }
+    let batch = |(table, slices): (TableId, Vec<RowSlice>)| {
+        let declaration = table.table();
+        let batch = record_batch(declaration, &stored_schema(declaration), &slices);
+        batch.map(|batch| (table as usize, batch)).map_err(|error| format!("{}: {error}", declaration.name))
+    };
+    let tables = by_table.into_iter().map(batch).collect::<Result<Vec<_>, _>>()?;
+    Ok(EpochChanges { epoch: output.epoch, tables })
+}
+
+/// Tells the tables of every manifest that makes more history visible.
+pub fn show_history(tables: &Arc<LiveTables>, store: &HistoryStore, on_end: &OnEnd) -> OnWritten {
+    let (tables, store, on_end) = (Arc::clone(tables), store.clone(), Arc::clone(on_end));
+    Box::new(move |manifest: &Manifest| {
+        let entry = |table: &String, path: &str| FileEntry {
+            table: table.clone(),
+            path: PathBuf::from(format!("{HISTORY_URL}{}", store.path(path))),
+        };
+        let files = manifest.tables.iter().flat_map(|(table, files)| files.iter().map(move |file| (table, file)));
+        let files: Vec<FileEntry> = files.map(|(table, file)| entry(table, &file.path)).collect();
+        if let Err(error) = tables.history_written(manifest.epoch_last, &files) {
+            on_end(format!("the live tables cannot show history: {error}; report this"));
+        }
+    })
+}
