@@ -303,7 +303,7 @@ pub fn run(
     let commit_thread = spawn_commits(commit_thread)?;
     let collected = to_commit.clone();
     let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
-    let engine = Engine::start(settings.engine, restored, move |output| {
+    let engine = Engine::start(settings.engine.clone(), restored, move |output| {
         // What restored workers tell of the checkpoint's own epoch was committed and written before.
         if Some(output.epoch) > restored_epoch {
             let _ = collected.send(ToCommit::Collected(Box::new(output)));
