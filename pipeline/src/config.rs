@@ -22,6 +22,7 @@ mod client_settings;
 mod duration;
 mod error;
 mod layers;
+mod models;
 mod nearest;
 mod overlay;
 mod reader;
@@ -39,6 +40,7 @@ pub use byte_size::ByteSize;
 pub use client_settings::ClientSettings;
 pub use duration::Duration;
 pub use error::{ConfigError, Origin, Problem};
+pub use models::{AssignmentSection, ModelsSection, OscillatorsSection, WhacoSection};
 pub use sections::{
     HttpSection, KafkaSection, PipelineSection, ReplaySection, SecuritySection, SourceSection, SqlSection,
     StoreSection, Token,
@@ -76,9 +78,8 @@ pub struct Config {
     /// Who may call.
     #[serde(default)]
     pub security: SecuritySection,
-    /// `[models.<model>]`: tables that each model reads by itself.
-    #[serde(default)]
-    pub models: toml::Table,
+    /// What the models are told.
+    pub models: ModelsSection,
 }
 
 impl Default for Config {

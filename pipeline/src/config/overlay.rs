@@ -4,7 +4,8 @@ use toml::Value;
 
 use super::Config;
 use super::error::{Origin, Problem};
-use super::layers::{Entries, Entry, KeyPath, dotted, flatten};
+use super::layers::{Entries, KeyPath, dotted, flatten};
+use super::models::overlay_models;
 use super::reader::Reader;
 use super::sections::{HttpSection, KafkaSection, PipelineSection, SqlSection, Token};
 use super::store_url::StoreUrl;
@@ -138,41 +139,4 @@ fn read_dealers(reader: &mut Reader, origin: &Origin) -> Option<Vec<String>> {
     };
     reader.problem(&path, origin, fault, remedy);
     None
-}
-
-/// Models read their own tables; here only the shape is held: `[models.<model>]`.
-fn overlay_models(reader: &mut Reader, models: &mut toml::Table) {
-    for (path, entry) in reader.take_table(&["models"]) {
-        if path.len() < 3 {
-            let remedy = format!("set the model's keys, under [{}]", dotted(&path));
-            reader.problem(&path, &entry.origin, "is not a table", remedy);
-        } else if insert(models, &path[1..], model_value(&entry)).is_none() {
-            let remedy = "keep either the value or the keys inside it";
-            reader.problem(&path, &entry.origin, "lies inside a key that also has a value", remedy);
-        }
-    }
-}
-
-/// A variable's text is read as TOML where it is TOML (`0.5`, `true`, `[1, 2]`), and is text otherwise.
-fn model_value(entry: &Entry) -> Value {
-    match (&entry.origin, &entry.value) {
-        (Origin::Variable(_), Value::String(text)) => {
-            let parsed = format!("value = {text}").parse::<toml::Table>().ok();
-            // Text with line ends could smuggle in further keys: then it is no single value.
-            let single = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
-            single.unwrap_or_else(|| entry.value.clone())
-        }
-        (_, value) => value.clone(),
-    }
-}
-
-/// Puts a value at the end of a path of tables; `None` if something on the way is no table.
-fn insert(table: &mut toml::Table, path: &[String], value: Value) -> Option<()> {
-    let (key, tables) = path.split_last()?;
-    let mut inner = table;
-    for name in tables {
-        inner = inner.entry(name.clone()).or_insert_with(|| Value::Table(toml::Table::new())).as_table_mut()?;
-    }
-    inner.insert(key.clone(), value);
-    Some(())
 }

@@ -4,9 +4,12 @@
 
 use std::net::SocketAddr;
 
+use operators::models::oscillators::network::STRENGTH_MAX;
+
 use super::error::{Origin, Problem};
 use super::layers::{Entries, Entry, KeyPath, dotted};
 use super::store_url::StoreUrl;
+use super::models::ModelsSection;
 use super::{Config, Duration};
 
 /// Kafka allows 249 characters in a topic's name: this leaves room for the name itself after a prefix.
@@ -37,6 +40,7 @@ pub(super) fn validate(config: &Config, origins: &Origins, problems: &mut Vec<Pr
     listeners(config, &mut rules);
     stores(config, &mut rules);
     tokens(config, &mut rules);
+    models(config, &mut rules);
 }
 
 struct Rules<'a> {
@@ -156,6 +160,28 @@ fn stores(config: &Config, rules: &mut Rules<'_>) {
     let fault = format!("is \"{parquet}\", the place of checkpoint.url");
     let remedy = "give each a place of its own: both delete files there that they do not need any more";
     rules.hold(&["parquet.url", "checkpoint.url"], checkpoint != parquet, fault, remedy);
+}
+
+fn models(config: &Config, rules: &mut Rules<'_>) {
+    let ModelsSection { whaco, oscillators, assignment } = &config.models;
+    let flag_rate = whaco.flag_rate.value();
+    let remedy = "it must be a number from 0.000001 to 0.5";
+    rules.hold(&["models.whaco.flag_rate"], (1e-6..=0.5).contains(&flag_rate), format!("is {flag_rate}"), remedy);
+    let strength = oscillators.strength.value();
+    let remedy = "it must be a number from 0 to 3";
+    rules.hold(&["models.oscillators.strength"], (0.0..=STRENGTH_MAX).contains(&strength), format!("is {strength}"), remedy);
+    for (key, count, least, greatest) in [
+        ("models.assignment.lead_cap", assignment.lead_cap, 1, 10_000),
+        ("models.assignment.reassignments_max", assignment.reassignments_max, 0, 1_000),
+        ("models.assignment.alternatives_max", assignment.alternatives_max, 0, 16),
+        ("models.assignment.iterations", assignment.iterations, 1, 100),
+    ] {
+        let remedy = format!("it must be a whole number from {least} to {greatest}");
+        rules.hold(&[key], (least..=greatest).contains(&count), format!("is {count}"), &remedy);
+    }
+    let limit = assignment.response_limit;
+    let (key, remedy) = ("models.assignment.response_limit", "it must be at least \"1ms\"");
+    rules.hold(&[key], !limit.is_zero(), format!("is \"{limit}\""), remedy);
 }
 
 /// Two tokens in one file would be one token with two roles. While a token has another problem its number here may be wrong.

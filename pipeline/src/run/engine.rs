@@ -12,13 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use operators::dataflow::entities::EntitySettings;
 use operators::dataflow::statistics::Statistics;
 use timely::communication::Config as Communication;
 
 use super::collect::EpochOutput;
 use super::records::{Feed, FeedQueue};
-use crate::graph::{self, Machines, Restored};
+use crate::graph::{self, GraphSettings, Machines, Restored};
 use crate::replay::AbortOnPanic;
 
 /// How long a worker sleeps at most when nothing wakes it.
@@ -37,14 +36,14 @@ pub struct WorkerReport {
 }
 
 /// What the workers need to know.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineSettings {
     /// Number of worker threads.
     pub workers: usize,
     /// How far an event may lie ahead of its epoch, in milliseconds.
     pub max_future_ms: i64,
-    /// Settings of the entity machine.
-    pub entities: EntitySettings,
+    /// The machines.
+    pub graph: GraphSettings,
 }
 
 /// Running workers.
@@ -99,7 +98,7 @@ impl Engine {
             let statistics = Rc::new(RefCell::new(Statistics::default()));
             let Some((feed, ready)) = seat else { return statistics.take() };
             let restored = restored.lock().unwrap_or_else(PoisonError::into_inner)[index].take();
-            let machines = match Machines::new(settings.entities, index, restored, &statistics) {
+            let machines = match Machines::new(settings.graph.clone(), index, restored, &statistics) {
                 Ok(machines) => machines,
                 Err(error) => {
                     let _ = ready.send((index, Err(error.to_string())));
@@ -116,7 +115,8 @@ impl Engine {
             let queue = FeedQueue::default();
             let (finished, activator) = worker.dataflow(|scope| {
                 let queue = Rc::clone(&queue);
-                graph::run(scope, queue, settings.max_future_ms, machines, settings.entities, emit, &statistics)
+                let entities = settings.graph.entities;
+                graph::run(scope, queue, settings.max_future_ms, machines, entities, emit, &statistics)
             });
             // Nobody listens any more only if the start was given up.
             let _ = ready.send((index, Ok(std::thread::current())));

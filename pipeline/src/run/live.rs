@@ -375,7 +375,7 @@ pub fn run(
     let commit_thread = spawn_commits(commit_thread)?;
     let collected = to_commit.clone();
     let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
-    let engine = Engine::start(settings.engine, restored, move |output| {
+    let engine = Engine::start(settings.engine.clone(), restored, move |output| {
         // What restored workers tell of the checkpoint's own epoch was committed and written before.
         let is_new = Some(output.epoch) > restored_epoch;
         let output = Box::new(output);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use connectors::log::{CommitterIdentity, Log, PollLimits};
 use operators::dataflow::entities::EntitySettings;
+use operators::dataflow::intelligence::settings::ModelSettings;
 use operators::dataflow::statistics::Statistics;
 use timely::communication::allocator::Allocator;
 use timely::communication::allocator::thread::Thread;
@@ -38,6 +39,7 @@ const NAME: &str = "shop";
 
 /// How far an event may lie ahead of its epoch, in milliseconds.
 pub(super) const MAX_FUTURE_MS: i64 = 300_000;
+const TIMER_GRACE_MS: i64 = 5_000;
 
 /// Settings of every instance of one simulation.
 #[derive(Clone, Copy, Debug)]
@@ -164,8 +166,11 @@ impl Instance {
             restored_rows: false,
         };
         let statistics = Rc::new(RefCell::new(Statistics::default()));
+        let models = ModelSettings { timer_grace_ms: TIMER_GRACE_MS, ..ModelSettings::standard() };
+        let models = models.prepare().map_err(|error| RunError::Engine(error.to_string()))?;
+        let settings = GraphSettings { entities, models };
         let machines =
-            Machines::new(entities, 0, None, &statistics).map_err(|error| RunError::Engine(error.to_string()))?;
+            Machines::new(settings, 0, None, &statistics).map_err(|error| RunError::Engine(error.to_string()))?;
         let (_, activator) = worker.dataflow(|scope| {
             let emit = move |output| collected.borrow_mut().push_back(ToCommit::Collected(Box::new(output)));
             graph::run(scope, Rc::clone(&queue), MAX_FUTURE_MS, machines, entities, emit, &statistics)
