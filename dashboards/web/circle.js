@@ -38,7 +38,7 @@ export function circle(svg) {
       return s('line', { class: 'circle-tick', x1, y1, x2, y2 });
     }),
     ...STAGES.map((stage, quarter) => {
-      const [x, y] = at((quarter * TURN) / 4 + TURN / 8, RADIUS - 34);
+      const [x, y] = at((quarter * TURN) / 4 + TURN / 8, RADIUS - 56);
       return s('text', { class: 'circle-stage', x, y, 'text-anchor': 'middle', 'dominant-baseline': 'middle' }, stage);
     }),
     s('line', { class: 'circle-arrow', x1: CENTRE, y1: CENTRE, x2: CENTRE, y2: CENTRE }),
@@ -74,17 +74,17 @@ function lanes(members) {
 /** Shows a team. */
 export function showTeam(svg, team) {
   const group = svg.querySelector('.circle-members');
-  const lane = lanes(team.members);
+  const lane = lanes(team.teamMembers);
   keyed(
     group,
-    team.members.filter((member) => member.phase !== null),
+    team.teamMembers.filter((member) => member.phase !== null),
     (member) => member.id,
     () => s('g', { class: 'member' }, s('circle', { r: 12 }), s('text', { 'text-anchor': 'middle', 'dominant-baseline': 'central' }), s('title')),
     (element, member) => {
       text(element.querySelector('text'), initials(member.name));
       text(element.querySelector('title'), `${member.name}: ${stageOf(member.phase)}`);
-      element.dataset.status = member.memberStatus ?? 'normal';
-      element.dataset.off = String(member.status === 'off');
+      element.dataset.status = member.status ?? 'normal';
+      element.dataset.off = String(member.availability === 'off');
       const next = lane.get(member.id) ?? 0;
       if (element.lane !== next) {
         element.lane = next;
@@ -102,7 +102,7 @@ export function showTeam(svg, team) {
   }
   svg.querySelector('.circle-ready').style.opacity = String(0.25 + 0.75 * (team.coverage ?? 0));
   const words = STAGES.map((stage) => {
-    const count = team.members.filter((member) => member.phase !== null && stageOf(member.phase) === stage).length;
+    const count = team.teamMembers.filter((member) => member.phase !== null && stageOf(member.phase) === stage).length;
     return `${stage.toLowerCase()} ${count}`;
   });
   svg.setAttribute('aria-label', `Team phases: ${words.join(', ')}`);

@@ -15,6 +15,8 @@ const freshness = begin();
 let shown = null;
 let chosen = dealer();
 let stop = null;
+/** Within so many seconds a lead should be answered. */
+let answerWithin = 900;
 /** The server's clock less ours, so that clocks run between answers. */
 let skew = 0;
 
@@ -46,14 +48,14 @@ function showTiles(floor) {
 
 function showTeamCard(team) {
   const body = byId('team-body');
-  if (!team || team.members.length === 0) {
+  if (!team || team.teamMembers.length === 0) {
     text(byId('team-lead'), '');
     body.hidden = true;
     show(byId('bottlenecks'), h('li', {}, empty('No reps yet', 'Send rep.added events, and the team appears here.')));
     show(byId('reps'));
     return;
   }
-  const moves = team.members.some((member) => member.phase !== null);
+  const moves = team.teamMembers.some((member) => member.phase !== null);
   body.hidden = !moves;
   text(byId('team-lead'), team.status ? words(team.status) : '');
   if (moves) {
@@ -61,7 +63,7 @@ function showTeamCard(team) {
     easeNumber(byId('coherence'), team.coherence, (value) => (value === null || value === undefined ? '–' : value.toFixed(2)));
     easeNumber(byId('coverage'), team.coverage, percent);
   }
-  const on = team.members.filter((member) => member.status !== 'off');
+  const on = team.teamMembers.filter((member) => member.availability !== 'off');
   easeNumber(byId('on-floor'), on.length, number);
   text(byId('coherence-note'), team.status ? words(team.status).toLowerCase() : '');
   const ready = on.filter((member) => member.phase !== null && stageOf(member.phase) === 'Ready').length;
@@ -76,25 +78,28 @@ function showTeamCard(team) {
     show(list, issues.slice(0, 4).map((issue) => h('li', { class: 'issue' },
       h('span', { class: 'issue-name' }, issue.name), h('span', { class: 'issue-text' }, issue.issue))));
   }
-  show(byId('reps'), team.members.map((member) => h('tr', {},
+  show(byId('reps'), team.teamMembers.map((member) => h('tr', {},
     h('th', { scope: 'row' }, member.name ?? member.id),
-    h('td', {}, member.phase === null ? words(member.status ?? 'unknown') : member.status === 'off' ? 'Off' : stageOf(member.phase)),
+    h('td', {}, member.phase === null ? words(member.availability ?? 'unknown') : member.availability === 'off' ? 'Off' : stageOf(member.phase)),
     h('td', { class: 'figure' }, number(member.activeLeads)),
     h('td', { class: 'figure' }, number(member.activeDeals)),
     h('td', { class: 'figure' }, number(member.dealsToday)))));
 }
 
+/** The name of a rep. */
+const nameOf = (id) => (id ? (shown?.team?.teamMembers.find((member) => member.id === id)?.name ?? id) : null);
+
 /** How urgent a wait is: of the 15 minutes that a customer should wait at most. */
 const urgency = (seconds) => (seconds < 600 ? 'good' : seconds < 900 ? 'warn' : 'bad');
 
 function showClock(element, lead) {
-  const waited = (Date.now() + skew - lead.createdAtMs) / 1000;
-  const left = lead.answerWithinSeconds - waited;
+  const waited = (Date.now() + skew - Date.parse(lead.createdAt)) / 1000;
+  const left = answerWithin - waited;
   element.dataset.urgency = urgency(waited);
   text(element.querySelector('.clock-time'), left >= 0 ? clock(left) : `+${clock(left)}`);
   text(element.querySelector('.clock-word'), left >= 0 ? 'left' : 'over');
   const ring = element.querySelector('.clock-ring');
-  ring.setAttribute('stroke-dashoffset', String(Math.round(100 * Math.min(1, Math.max(0, 1 - left / lead.answerWithinSeconds)))));
+  ring.setAttribute('stroke-dashoffset', String(Math.round(100 * Math.min(1, Math.max(0, 1 - left / answerWithin)))));
 }
 
 function showLeads(floor) {
@@ -119,7 +124,7 @@ function showLeads(floor) {
     (element, lead) => {
       element.lead = lead;
       text(element.querySelector('.lead-name'), lead.customerId ?? lead.leadId);
-      text(element.querySelector('.lead-who .note'), [words(lead.channel), lead.assignedToName ?? 'nobody yet'].join(' · '));
+      text(element.querySelector('.lead-who .note'), [words(lead.channel), nameOf(lead.assignedTo) ?? 'nobody yet'].join(' · '));
       const tag = element.querySelector('.tag');
       text(tag, lead.segment ? words(lead.segment) : 'Not scored');
       tag.dataset.empty = String(!lead.segment);
@@ -191,6 +196,7 @@ async function refresh() {
   try {
     const floor = await ask(`/api/pulse/floor${chosen ? `?dealerId=${encodeURIComponent(chosen)}` : ''}`);
     skew = floor.epoch - Date.now();
+    answerWithin = floor.answerWithinSeconds;
     const first = shown === null;
     shown = floor;
     if (floor.dealerId !== chosen) {

@@ -47,7 +47,7 @@ export const duration = (seconds) => {
 /** `mm:ss`, or hours and days where that says nothing: for clocks. */
 export const clock = (seconds) => {
   const size = Math.max(0, Math.floor(Math.abs(seconds)));
-  if (size >= 6000) return duration(size);
+  if (size >= 6000) return `${(size / 3600).toFixed(1)} h`;
   return `${Math.floor(size / 60)}:${String(size % 60).padStart(2, '0')}`;
 };
 

@@ -11,16 +11,23 @@
 
 pub mod appender;
 pub mod caller;
+pub mod commands;
 pub mod epoch_board;
 pub mod events;
 pub mod extract;
 pub mod guard;
 pub mod health;
+pub mod intelligence;
+pub mod manifest;
 pub mod pages;
 pub mod problem;
 pub mod pulse;
+pub mod pulse_pages;
+pub mod query;
+pub mod questions;
 pub mod rate;
 pub mod routes;
 pub mod scrape;
 pub mod server;
 pub mod state;
+pub mod teams;

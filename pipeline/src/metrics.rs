@@ -11,6 +11,7 @@ mod declare;
 mod epochs;
 mod events;
 mod log;
+mod reading;
 mod serving;
 mod state;
 mod stores;
@@ -24,6 +25,7 @@ pub use self::declare::{Declaration, Kind};
 pub use self::epochs::EpochMetrics;
 pub use self::events::EventMetrics;
 pub use self::log::{LogMetrics, PARTITIONS_MAX, PartitionSample};
+pub use self::reading::{Reading, Series};
 pub use self::serving::ServingMetrics;
 pub use self::state::StateMetrics;
 pub use self::stores::StoreMetrics;
@@ -65,6 +67,11 @@ impl Metrics {
     /// What each metric is, in the order of the documentation; without those of the process, which Prometheus names.
     pub fn declarations(&self) -> &[Declaration] {
         &self.declarations
+    }
+
+    /// All series as numbers.
+    pub fn reading(&self) -> Reading {
+        Reading::new(self.registry.gather())
     }
 
     /// All metrics in Prometheus' text format.

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemKind};
 use super::state::HttpState;
-use super::{events, guard, health, pages, pulse, scrape};
+use super::{events, guard, health, intelligence, pages, pulse, pulse_pages, query, scrape};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -54,6 +54,19 @@ fn identified() -> OpenApiRouter<Arc<HttpState>> {
     OpenApiRouter::new()
         .routes(routes!(events::post_events))
         .routes(routes!(pulse::stream::pulse_stream))
+        .routes(routes!(query::post_sql))
+        .routes(routes!(intelligence::analyze_customer::analyze_customer))
+        .routes(routes!(intelligence::team_status::team_status))
+        .routes(routes!(intelligence::customer_segments::customer_segments))
+        .routes(routes!(intelligence::anomalies::anomalies))
+        .routes(routes!(intelligence::deal_closed::deal_closed))
+        .routes(routes!(intelligence::insights::insights))
+        .routes(routes!(intelligence::salespeople::add_salesperson))
+        .routes(routes!(intelligence::salespeople::remove_salesperson))
+        .routes(routes!(intelligence::reset::reset))
+        .routes(routes!(intelligence::insights::health))
+        .routes(routes!(pulse_pages::floor))
+        .routes(routes!(pulse_pages::meta))
         .routes(routes!(scrape::metrics))
 }
 

@@ -14,11 +14,14 @@ use tokio::sync::{Semaphore, watch};
 
 use super::appender::Appender;
 use super::caller::Callers;
+use super::commands::Results;
 use super::epoch_board::{EpochBoard, SettledEpoch};
+use super::manifest::Manifest;
 use super::pulse::{EpochFacts, Pulse, PulseFeed, start_pulse};
 use super::rate::Rates;
 use super::routes::router;
 use super::state::{HttpLimits, HttpState};
+use super::teams::Teams;
 use crate::config::Config;
 use crate::run::commits::Published;
 use crate::run::live::Control;
@@ -79,10 +82,13 @@ pub struct HttpServer {
 pub struct HttpObserver {
     board: Arc<EpochBoard>,
     pulse: PulseFeed,
+    teams: Arc<Teams>,
 }
 
 impl Observer for HttpObserver {
     fn published(&mut self, published: &Published) {
+        // Who waits for the epoch must find what it said.
+        self.teams.published(published);
         self.board.published(SettledEpoch::of(published));
         self.pulse.push(EpochFacts::of(published));
     }
@@ -109,6 +115,7 @@ impl HttpServer {
         let pulse = Arc::new(Pulse::new(config.http.pulse_bytes_max.bytes()));
         let (feed, pulse_thread) = start_pulse(&pulse).map_err(HttpError::Threads)?;
         let board = Arc::new(EpochBoard::default());
+        let teams = Arc::new(Teams::default());
         let limits = HttpLimits {
             body_bytes_max: config.http.body_bytes_max.bytes() as usize,
             timeout: Duration::from_millis(config.http.timeout.ms()),
@@ -123,6 +130,9 @@ impl HttpServer {
             pulse,
             appender,
             metrics: Arc::clone(&control.metrics),
+            teams: Arc::clone(&teams),
+            results: Results::new(config.http.results_max as usize),
+            manifest: Manifest::embedded(),
             limits,
             ended: watch::Sender::new(false),
             caught_up: Arc::clone(&control.caught_up),
@@ -151,7 +161,7 @@ impl HttpServer {
                 }
             }
         };
-        let observer = HttpObserver { board, pulse: feed };
+        let observer = HttpObserver { board, pulse: feed, teams };
         let pulse_thread = Some(pulse_thread);
         Ok((HttpServer { address, is_secure, state, handle, runtime, pulse_thread, serving: Some(serving) }, observer))
     }

@@ -9,10 +9,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::appender::Appender;
 use super::caller::Callers;
+use super::commands::Results;
 use super::epoch_board::EpochBoard;
+use super::manifest::Manifest;
 use super::problem::Problem;
 use super::pulse::Pulse;
 use super::rate::Rates;
+use super::teams::Teams;
 use crate::metrics::Metrics;
 
 /// Bounds of the server.
@@ -45,6 +48,12 @@ pub struct HttpState {
     pub appender: Appender,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The last word on each team.
+    pub teams: Arc<Teams>,
+    /// Results of commands, for repeats.
+    pub results: Results,
+    /// What each system promises.
+    pub manifest: Manifest,
     /// Bounds.
     pub limits: HttpLimits,
     /// Set when the server ends: streams end with it.

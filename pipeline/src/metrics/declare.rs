@@ -2,7 +2,7 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 /// What a metric is.
@@ -78,15 +78,6 @@ impl Declarations {
         help: &'static str,
     ) -> IntCounterVec {
         self.register(IntCounterVec::new(Opts::new(name, help), labels), name, Kind::Counter, labels, help)
-    }
-
-    pub(super) fn seconds_counters(
-        &mut self,
-        name: &'static str,
-        labels: &'static [&'static str],
-        help: &'static str,
-    ) -> CounterVec {
-        self.register(CounterVec::new(Opts::new(name, help), labels), name, Kind::Counter, labels, help)
     }
 
     pub(super) fn gauge(&mut self, name: &'static str, help: &'static str) -> IntGauge {

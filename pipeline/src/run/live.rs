@@ -34,7 +34,7 @@ use super::records::Feed;
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
 use super::starting::{StartError, Started, describe_inputs, start};
-use super::tables::{Showing, show_history, start_tables};
+use super::tables::{Observer, Showing, show_history, start_tables};
 use crate::metrics::{Metrics, PartitionSample};
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
