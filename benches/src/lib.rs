@@ -22,4 +22,5 @@ pub mod kpi_check;
 pub mod oscillators;
 pub mod repeat;
 pub mod replay;
+pub mod serving;
 pub mod table;

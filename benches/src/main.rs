@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use benches::child::Binaries;
 use benches::failure::Failure;
 use benches::input::InputFolder;
-use benches::{assignment, flatness, oscillators, replay};
+use benches::{assignment, flatness, oscillators, replay, serving};
 use clap::{Args, Parser, Subcommand};
 
 /// Times the pipeline beside a hand-written loop over the same files.
@@ -29,6 +29,8 @@ enum Mode {
     Oscillators(ModelArguments),
     /// Lead assignment: gap to the exact optimum by iteration, and time.
     Assignment(ModelArguments),
+    /// Queries over the wire while 20,000 events a second stream in: percentiles, and what they take from the events.
+    Serving(ModelArguments),
 }
 
 #[derive(Args)]
@@ -83,6 +85,9 @@ fn main() -> ExitCode {
             println!("{}", assignment::measure(rounds as usize, say));
             Ok(())
         }
+        Mode::Serving(ModelArguments { rounds }) => Binaries::beside_this_one()
+            .and_then(|binaries| serving::measure(&binaries, rounds as usize, say))
+            .map(|serving| println!("{serving}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -103,7 +103,11 @@ impl Serving {
     pub fn psql_line(&self, config: &Config) -> String {
         let address = self.sql_address();
         let user = config.security.token.first().map_or_else(|| "dealerflow".to_owned(), config::Token::user);
-        format!("psql -h {} -p {} -U {user} dealerflow -c 'select * from dealers limit 5'", address.ip(), address.port())
+        format!(
+            "psql -h {} -p {} -U {user} dealerflow -c 'select * from dealers limit 5'",
+            address.ip(),
+            address.port()
+        )
     }
 }
 

@@ -133,11 +133,8 @@ fn digest_of(secret: &str) -> [u8; 32] {
 impl Tokens {
     /// The tokens of a configuration.
     pub fn new(tokens: Vec<Token>) -> Self {
-        let entry = |token: Token| Entry {
-            digest: digest_of(&token.secret),
-            access: Arc::new(token.access.clone()),
-            token,
-        };
+        let entry =
+            |token: Token| Entry { digest: digest_of(&token.secret), access: Arc::new(token.access.clone()), token };
         Tokens { entries: tokens.into_iter().map(entry).collect() }
     }
 

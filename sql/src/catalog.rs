@@ -81,9 +81,8 @@ pub(crate) async fn register(
     for function in [local_date(), queried_epoch(), dealerflow_epoch()] {
         context.register_udf(function);
     }
-    let catalog: Arc<dyn CatalogProvider> = context
-        .catalog(CATALOG)
-        .ok_or_else(|| DataFusionError::Internal("the default catalog is missing".into()))?;
+    let catalog: Arc<dyn CatalogProvider> =
+        context.catalog(CATALOG).ok_or_else(|| DataFusionError::Internal("the default catalog is missing".into()))?;
     for schema in ["versions", "stored", "history", "system"] {
         catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
     }

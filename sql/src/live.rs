@@ -19,9 +19,9 @@ mod scan;
 mod snapshot;
 mod subscription;
 mod table;
+mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
-mod tail;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,8 +36,8 @@ use crate::definition::{FileEntry, TableDefinition};
 use history::HistoryFiles;
 use key::KeyCodec;
 pub(crate) use provider::{StoredTable, VersionsTable};
-use snapshot::Ring;
 pub use snapshot::Retention;
+use snapshot::Ring;
 pub(crate) use snapshot::Snapshot;
 use subscription::Subscribers;
 pub use subscription::{Published, Subscription, TooManySubscriptions};
@@ -278,7 +278,8 @@ impl LiveTables {
     pub fn size(&self) -> Size {
         let current = self.current.load();
         let named = self.definitions.iter().zip(&current.tables);
-        let rows = named.filter_map(|(definition, table)| Some((definition.name.clone(), table.as_ref()?.rows()))).collect();
+        let rows =
+            named.filter_map(|(definition, table)| Some((definition.name.clone(), table.as_ref()?.rows()))).collect();
         let (retained_epochs, retained_bytes) = self.ring.lock().unwrap_or_else(PoisonError::into_inner).size();
         Size { rows, retained_epochs, retained_bytes }
     }

@@ -44,7 +44,10 @@ impl ViewStore {
     pub(crate) fn load(&self, access: &Access) -> Result<Vec<UserView>, SqlError> {
         let file = self.file(access);
         let wrong = |error: &dyn std::fmt::Display| {
-            SqlError::Storage(format!("the views in {} cannot be read ({error}): mend or remove the file", file.display()))
+            SqlError::Storage(format!(
+                "the views in {} cannot be read ({error}): mend or remove the file",
+                file.display()
+            ))
         };
         match std::fs::read(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| wrong(&error)),
@@ -63,7 +66,10 @@ impl ViewStore {
             std::fs::rename(&draft, &file)
         });
         saved.map_err(|error| {
-            SqlError::Storage(format!("the views cannot be kept in {} ({error}): let this user write there", file.display()))
+            SqlError::Storage(format!(
+                "the views cannot be kept in {} ({error}): let this user write there",
+                file.display()
+            ))
         })
     }
 }

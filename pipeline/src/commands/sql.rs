@@ -98,14 +98,21 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 fn parameters_of(config: &Config) -> Result<tokio_postgres::Config, CommandError> {
     let mut listen = config.sql.listen;
     if listen.ip().is_unspecified() {
-        listen.set_ip(if listen.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() });
+        listen.set_ip(if listen.is_ipv6() {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        });
     }
     let mut parameters = tokio_postgres::Config::new();
     parameters.host(listen.ip().to_string()).port(listen.port()).dbname("dealerflow").user("dealerflow");
     if let Some(token) = config.security.token.first() {
         let file = &token.token_file;
         let secret = std::fs::read_to_string(file).map_err(|error| {
-            CommandError::failed(format!("the token in {} cannot be read ({error}): name the pipeline by --url", file.display()))
+            CommandError::failed(format!(
+                "the token in {} cannot be read ({error}): name the pipeline by --url",
+                file.display()
+            ))
         })?;
         parameters.user(token.user()).password(secret.trim());
     }

@@ -70,8 +70,11 @@ impl Admit {
 impl Gate {
     fn admit(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let (dealers, epochs) = (batch.column(self.dealer), batch.column(self.epoch));
-        let (Some(dealers), Some(epochs)) = (dealers.as_string_opt::<i32>(), epochs.as_primitive_opt::<Int64Type>()) else {
-            return Err(DataFusionError::Internal("history's dealers are no text, or its epochs no integers".to_owned()));
+        let (Some(dealers), Some(epochs)) = (dealers.as_string_opt::<i32>(), epochs.as_primitive_opt::<Int64Type>())
+        else {
+            return Err(DataFusionError::Internal(
+                "history's dealers are no text, or its epochs no integers".to_owned(),
+            ));
         };
         let is_seen = |row: usize| {
             let is_owned = dealers.is_valid(row);

@@ -59,7 +59,8 @@ pub(crate) fn wanted_rows(
         let values = match (position, &access.dealers) {
             (0, Dealers::Only(dealers)) => match asked {
                 Some(values) => {
-                    let is_seen = |value: &ScalarValue| value.try_as_str().flatten().is_some_and(|dealer| access.sees(dealer));
+                    let is_seen =
+                        |value: &ScalarValue| value.try_as_str().flatten().is_some_and(|dealer| access.sees(dealer));
                     values.into_iter().filter(is_seen).collect()
                 }
                 None => dealers.iter().map(|dealer| ScalarValue::Utf8(Some(dealer.clone()))).collect(),
@@ -76,9 +77,9 @@ pub(crate) fn wanted_rows(
         by_column.push(values);
     }
     if by_column.is_empty() {
-        let nobody = codec.prefix(&[ScalarValue::try_from(codec.data_type(0)).map_err(|error| {
-            ArrowError::SchemaError(error.to_string())
-        })?])?;
+        let nobody = codec
+            .prefix(&[ScalarValue::try_from(codec.data_type(0))
+                .map_err(|error| ArrowError::SchemaError(error.to_string()))?])?;
         return Ok(if access.sees_system() { Rows::All } else { Rows::After(nobody) });
     }
     let mut combinations: Vec<Vec<ScalarValue>> = vec![Vec::new()];

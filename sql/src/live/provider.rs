@@ -96,7 +96,8 @@ impl TableProvider for StoredTable {
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         let key = &self.tables.definitions()[self.place].key;
-        let is_of_key = |filter: &&Expr| values_of(filter).is_some_and(|(column, _)| key.iter().any(|key| key == column));
+        let is_of_key =
+            |filter: &&Expr| values_of(filter).is_some_and(|(column, _)| key.iter().any(|key| key == column));
         // What the index finds is filtered again above: a list may be longer than is looked up.
         let support = |filter: &&Expr| match is_of_key(filter) {
             true => TableProviderFilterPushDown::Inexact,
@@ -153,13 +154,15 @@ impl TableProvider for VersionsTable {
             // These alone go down to the files: they skip what the gate would stop, and can neither fail nor tell anything.
             let mut filters = vec![col("epoch").lt_eq(lit(pin.epoch()))];
             if let Dealers::Only(dealers) = &pin.access.dealers {
-                filters.push(col("dealer_id").in_list(dealers.iter().map(|dealer| lit(dealer.as_str())).collect(), false));
+                filters
+                    .push(col("dealer_id").in_list(dealers.iter().map(|dealer| lit(dealer.as_str())).collect(), false));
             }
             inputs.push(table.scan(session, Some(&read), &filters, None).await?);
         }
         let after = files.epoch_last.unwrap_or(i64::MIN);
         let tail = pin.snapshot.tail.after(after).flat_map(|changes| &changes.tables);
-        let tail: Vec<_> = tail.filter(|(place, _)| *place == self.place).map(|(_, versions)| versions.clone()).collect();
+        let tail: Vec<_> =
+            tail.filter(|(place, _)| *place == self.place).map(|(_, versions)| versions.clone()).collect();
         if !tail.is_empty() || inputs.is_empty() {
             inputs.push(MemorySourceConfig::try_new_exec(&[tail], Arc::clone(&self.schema), Some(read.clone()))?);
         }

@@ -108,9 +108,9 @@ impl ExecutionPlan for LiveScan {
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let selections = self.partitions.get(partition).cloned().unwrap_or_default();
         let projection = self.projection.clone();
-        let batches = selections
-            .into_iter()
-            .map(move |selection| -> Result<RecordBatch> { selection.batch(&projection).map_err(DataFusionError::from) });
+        let batches = selections.into_iter().map(move |selection| -> Result<RecordBatch> {
+            selection.batch(&projection).map_err(DataFusionError::from)
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::iter(batches))))
     }
 

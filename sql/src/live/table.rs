@@ -215,9 +215,8 @@ impl TableWriter {
         }
         let mut order: Vec<u32> = (0..keys.num_rows() as u32).collect();
         order.sort_by(|left, right| keys.row(*left as usize).cmp(&keys.row(*right as usize)));
-        let is_last = |at: &usize| {
-            order.get(at + 1).is_none_or(|next| keys.row(*next as usize) != keys.row(order[*at] as usize))
-        };
+        let is_last =
+            |at: &usize| order.get(at + 1).is_none_or(|next| keys.row(*next as usize) != keys.row(order[*at] as usize));
         let last: UInt32Array = (0..order.len()).filter(is_last).map(|at| order[at]).collect();
         let versions = take_record_batch(versions, &last)?;
         let keys = self.codec.keys(&versions)?;

@@ -31,7 +31,11 @@ impl Tail {
 
     /// The epochs after `epoch`.
     pub(crate) fn after(&self, epoch: i64) -> impl Iterator<Item = &Arc<EpochChanges>> {
-        self.full.iter().flat_map(|segment| segment.iter()).chain(&self.open).filter(move |changes| changes.epoch > epoch)
+        self.full
+            .iter()
+            .flat_map(|segment| segment.iter())
+            .chain(&self.open)
+            .filter(move |changes| changes.epoch > epoch)
     }
 
     /// The same without whole segments at or before `epoch`.

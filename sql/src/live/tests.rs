@@ -143,7 +143,8 @@ fn tables_are_what_a_plain_map_would_be_whatever_is_published() {
             let key = &tables.definitions()[0].key;
             let rows = wanted_rows(tables.codec(0), key, &filters, &access).unwrap();
             let key = (dealer.map(str::to_owned), car);
-            let expected: Model = model.get_key_value(&key).map(|(key, price)| (key.clone(), *price)).into_iter().collect();
+            let expected: Model =
+                model.get_key_value(&key).map(|(key, price)| (key.clone(), *price)).into_iter().collect();
             assert_eq!(rows_of(version, &rows), expected);
         }
         for (role, dealers) in [
@@ -191,7 +192,8 @@ fn what_is_kept_of_the_past_is_bounded() {
     assert!(tables.snapshot_at(69).is_none());
 
     let small = self::tables(Retention { epochs_max: 1_000, bytes_max: 100_000 });
-    let rows = |price| -> Vec<Change> { (0..1_000).map(|car| (Some("d-1"), format!("c-{car}"), Some(price))).collect() };
+    let rows =
+        |price| -> Vec<Change> { (0..1_000).map(|car| (Some("d-1"), format!("c-{car}"), Some(price))).collect() };
     for epoch in 1..=50 {
         publish(&small, epoch, &rows(epoch));
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use datafusion_postgres::arrow_pg::datatypes::{arrow_schema_to_pg_fields, encode_recordbatch};
 use datafusion_postgres::pgwire;
 use futures::{StreamExt, stream};
+use pgwire::api::Type;
 use pgwire::api::portal::Format;
 use pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo, QueryResponse};
-use pgwire::api::Type;
 use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::DataRow;
@@ -21,11 +21,7 @@ pub(crate) const EPOCH_PARAMETER: &str = "dealerflow.epoch";
 
 /// An error as clients know it.
 pub(crate) fn wire_error(error: &SqlError) -> PgWireError {
-    PgWireError::UserError(Box::new(ErrorInfo::new(
-        "ERROR".to_owned(),
-        error.sqlstate().to_owned(),
-        error.to_string(),
-    )))
+    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), error.sqlstate().to_owned(), error.to_string())))
 }
 
 /// Says of which epoch the next rows are.

@@ -59,9 +59,15 @@ impl ConnectionSettings {
             "dealerflow.min_epoch" => self.engine.min_epoch = Some(epoch_of(name, value)?),
             "statement_timeout" => self.engine.timeout = timeout_of(value)?,
             "timezone" if !matches!(value.to_ascii_uppercase().as_str(), "UTC" | "GMT" | "ETC/UTC" | "DEFAULT") => {
-                return Err(refused("timezone", value, "times are answered in UTC; local_date(time, zone) gives local dates"));
+                return Err(refused(
+                    "timezone",
+                    value,
+                    "times are answered in UTC; local_date(time, zone) gives local dates",
+                ));
             }
-            "client_encoding" if !matches!(value.to_ascii_uppercase().as_str(), "UTF8" | "UTF-8" | "UNICODE" | "DEFAULT") => {
+            "client_encoding"
+                if !matches!(value.to_ascii_uppercase().as_str(), "UTF8" | "UTF-8" | "UNICODE" | "DEFAULT") =>
+            {
                 return Err(refused("client_encoding", value, "answers are UTF-8"));
             }
             _ if name.starts_with("dealerflow.") => {
@@ -127,7 +133,11 @@ mod tests {
     #[test]
     fn epochs_are_numbers_or_times() {
         let mut settings = ConnectionSettings::default();
-        for (value, expected) in [("1771254245120", 1_771_254_245_120), ("2026-02-16T15:04:05.120Z", 1_771_254_245_120), ("2026-02-16 16:04:05.12+01:00", 1_771_254_245_120)] {
+        for (value, expected) in [
+            ("1771254245120", 1_771_254_245_120),
+            ("2026-02-16T15:04:05.120Z", 1_771_254_245_120),
+            ("2026-02-16 16:04:05.12+01:00", 1_771_254_245_120),
+        ] {
             settings.set("dealerflow.as_of", value).unwrap();
             assert_eq!(settings.engine.as_of, Some(expected), "{value}");
         }

@@ -216,12 +216,7 @@ impl SimpleQueryHandler for Connection {
 impl QueryParser for Connection {
     type Statement = Prepared;
 
-    async fn parse_sql<C>(
-        &self,
-        client: &C,
-        sql: &str,
-        types: &[Option<Type>],
-    ) -> PgWireResult<Option<Self::Statement>>
+    async fn parse_sql<C>(&self, client: &C, sql: &str, types: &[Option<Type>]) -> PgWireResult<Option<Self::Statement>>
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
@@ -254,11 +249,7 @@ impl QueryParser for Connection {
         Ok(parameters.iter().map(|parameter| parameter.wire.clone()).collect())
     }
 
-    fn get_result_schema(
-        &self,
-        statement: &Self::Statement,
-        format: Option<&Format>,
-    ) -> PgWireResult<Vec<FieldInfo>> {
+    fn get_result_schema(&self, statement: &Self::Statement, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
         match (&statement.command, &statement.plan) {
             (Command::Query(_), Some((plan, _))) => {
                 arrow_schema_to_pg_fields(plan.schema().as_arrow(), format.unwrap_or(&Format::UnifiedText), None)
@@ -346,13 +337,14 @@ impl ExtendedQueryHandler for Extended {
             Some((plan, parameters)) => {
                 let values = values_of(portal, &parameters)?;
                 let bound = plan.replace_params_with_values(&values);
-                Some(bound.map_err(|error| wire_error(&SqlError::Query {
-                    message: crate::error::sentence(&error.to_string()),
-                    sqlstate: "22023",
-                }))?)
+                Some(bound.map_err(|error| {
+                    wire_error(&SqlError::Query {
+                        message: crate::error::sentence(&error.to_string()),
+                        sqlstate: "22023",
+                    })
+                })?)
             }
         };
         self.0.respond(client, command, plan, &portal.result_column_format).await
     }
 }
-

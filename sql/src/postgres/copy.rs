@@ -33,7 +33,8 @@ impl Writer {
         let delimiter = options.delimiter.unwrap_or(standard);
         let delimiter = u8::try_from(delimiter).ok().filter(u8::is_ascii).filter(|byte| !b"\"\r\n\\".contains(byte));
         let Some(delimiter) = delimiter else {
-            let (setting, value) = ("the delimiter of COPY".to_owned(), options.delimiter.unwrap_or(standard).to_string());
+            let (setting, value) =
+                ("the delimiter of COPY".to_owned(), options.delimiter.unwrap_or(standard).to_string());
             let remedy = "it is one ASCII character, and no quote, backslash or line end".to_owned();
             return Err(wire_error(&crate::SqlError::Setting { setting, value, remedy }));
         };

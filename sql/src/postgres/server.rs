@@ -52,7 +52,9 @@ pub struct ServerSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// Others could call, and nobody would ask them.
-    #[error("sql.listen is {0}, which others can reach, and there is no token: listen on 127.0.0.1, or add [[security.token]]")]
+    #[error(
+        "sql.listen is {0}, which others can reach, and there is no token: listen on 127.0.0.1, or add [[security.token]]"
+    )]
     Open(SocketAddr),
     /// The address is taken, or none of ours.
     #[error("sql.listen {listen} cannot be listened on ({source}): choose another address, or stop who has it")]
@@ -210,9 +212,8 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, ServerError> {
         file: file.clone(),
         reason: reason.to_string(),
     };
-    let certificates = File::open(&files.certificate)
-        .map_err(|error| wrong(&files.certificate, &error))
-        .and_then(|file| {
+    let certificates =
+        File::open(&files.certificate).map_err(|error| wrong(&files.certificate, &error)).and_then(|file| {
             CertificateDer::pem_reader_iter(BufReader::new(file))
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|error| wrong(&files.certificate, &error))

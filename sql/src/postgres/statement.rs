@@ -222,4 +222,3 @@ pub(crate) fn tag_of(statement: &Statement) -> &'static str {
         _ => "SELECT",
     }
 }
-

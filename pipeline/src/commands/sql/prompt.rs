@@ -22,10 +22,50 @@ const COMPLETED_LETTERS_MIN: usize = 1;
 
 /// Words of SQL worth completing.
 const WORDS: [&str; 44] = [
-    "and", "as", "between", "by", "case", "cast", "count", "dealerflow.as_of", "dealerflow.min_epoch", "dealerflow_epoch",
-    "desc", "distinct", "else", "end", "exists", "explain", "from", "full", "group", "having", "history", "in", "inner",
-    "interval", "is", "join", "left", "like", "limit", "not", "null", "on", "or", "order", "over", "partition", "reset",
-    "select", "set", "show", "sum", "union", "where", "with",
+    "and",
+    "as",
+    "between",
+    "by",
+    "case",
+    "cast",
+    "count",
+    "dealerflow.as_of",
+    "dealerflow.min_epoch",
+    "dealerflow_epoch",
+    "desc",
+    "distinct",
+    "else",
+    "end",
+    "exists",
+    "explain",
+    "from",
+    "full",
+    "group",
+    "having",
+    "history",
+    "in",
+    "inner",
+    "interval",
+    "is",
+    "join",
+    "left",
+    "like",
+    "limit",
+    "not",
+    "null",
+    "on",
+    "or",
+    "order",
+    "over",
+    "partition",
+    "reset",
+    "select",
+    "set",
+    "show",
+    "sum",
+    "union",
+    "where",
+    "with",
 ];
 
 const HELP: &str = "\
@@ -78,7 +118,8 @@ fn answer(asked: &mut Asked, statement: &str, format: Format) {
     let started = Instant::now();
     let outcome = asked.ask(statement).map_err(CommandError::failed);
     let took = started.elapsed();
-    let outcome = outcome.and_then(|result| if result.schema.fields().is_empty() { Ok(()) } else { print(&result, format) });
+    let outcome =
+        outcome.and_then(|result| if result.schema.fields().is_empty() { Ok(()) } else { print(&result, format) });
     match outcome {
         Ok(()) => println!("{:.1} ms", took.as_secs_f64() * 1_000.0),
         Err(error) => eprintln!("{}", error.sentence),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::object_store::memory::InMemory;
+use tokio::sync::watch;
 
 use super::*;
 use crate::access::{Dealers, Role};
@@ -216,7 +217,9 @@ async fn views_last_and_belong_to_callers_with_the_same_access() {
     caller.create_view("cheap", "select car_id from cars where price < 10", false).await.unwrap();
     caller.create_view("cheaper", "select * from cheap where car_id < 'z'", false).await.unwrap();
     assert_eq!(ask(&caller, "select * from cheaper").await, "[{\"car_id\":\"a\"}]");
-    for (name, query) in [("cars", "select 1"), ("cheap", "select 2"), ("wrong", "drop table cars"), ("worse", "select nothing")] {
+    for (name, query) in
+        [("cars", "select 1"), ("cheap", "select 2"), ("wrong", "drop table cars"), ("worse", "select nothing")]
+    {
         assert!(caller.create_view(name, query, false).await.is_err(), "{name}");
     }
     drop(caller);
@@ -247,10 +250,18 @@ async fn a_query_that_takes_too_much_fails_alone() {
     let cancel = watch::Sender::new(0);
     let statement = crate::postgres::statement::parse_one(endless).unwrap();
     let plan = caller.plan(statement).await.unwrap();
-    let running = caller.execute(plan, &Settings::default(), Some(cancel.subscribe()));
-    let (outcome, ()) = tokio::join!(async { running.await?.collect().await }, async { cancel.send_modify(|count| *count += 1) });
+    let settings = Settings::default();
+    let running = caller.execute(plan, &settings, Some(cancel.subscribe()));
+    let (outcome, ()) =
+        tokio::join!(async { running.await?.collect().await }, async { cancel.send_modify(|count| *count += 1) });
     assert_eq!(outcome.unwrap_err().sqlstate(), "57014");
-    for sql in ["drop table cars", "insert into cars values ('d', 'c', 1)", "create table t as select 1", "set x = 1", "copy cars to '/tmp/x'"] {
+    for sql in [
+        "drop table cars",
+        "insert into cars values ('d', 'c', 1)",
+        "create table t as select 1",
+        "set x = 1",
+        "copy cars to '/tmp/x'",
+    ] {
         let refused = ask_with(&caller, sql, &Settings::default()).await.unwrap_err();
         assert_eq!(refused.sqlstate(), "25006", "{sql}: {refused}");
     }
