@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use benches::child::Binaries;
 use benches::failure::Failure;
 use benches::input::InputFolder;
-use benches::{assignment, flatness, oscillators, replay, serving};
+use benches::{assignment, flatness, http, oscillators, replay, serving};
 use clap::{Args, Parser, Subcommand};
 
 /// Times the pipeline beside a hand-written loop over the same files.
@@ -31,6 +31,8 @@ enum Mode {
     Assignment(ModelArguments),
     /// Queries over the wire while 20,000 events a second stream in: percentiles, and what they take from the events.
     Serving(ModelArguments),
+    /// The HTTP API while 20,000 events a second stream in: recorded analyses, previews, delay of the pulse stream.
+    Http,
 }
 
 #[derive(Args)]
@@ -88,6 +90,9 @@ fn main() -> ExitCode {
         Mode::Serving(ModelArguments { rounds }) => Binaries::beside_this_one()
             .and_then(|binaries| serving::measure(&binaries, rounds as usize, say))
             .map(|serving| println!("{serving}")),
+        Mode::Http => Binaries::beside_this_one()
+            .and_then(|binaries| http::measure(&binaries, say))
+            .map(|found| println!("{found}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -30,4 +30,5 @@ pub mod routes;
 pub mod scrape;
 pub mod server;
 pub mod state;
+pub mod subscribe;
 pub mod teams;

@@ -12,6 +12,7 @@ use operators::domain::time::format_rfc3339;
 use super::run::print_report;
 use super::{CommandError, load_config_with};
 use crate::config::Config;
+use crate::http::commands::now_ms;
 use crate::http::server::HttpServer;
 use crate::logs::{PARTITIONS_DEFAULT, open_log, topic_specs};
 use crate::produce::{Pace, produce};
@@ -22,7 +23,7 @@ use crate::run::{live_settings, open_stores};
 use crate::run::tables::Observer;
 use crate::serving::Serving;
 use crate::signals::stop_on_signals;
-use crate::simulate::{DisorderOptions, SimulateOptions, simulate};
+use crate::simulate::{DisorderOptions, SimulateOptions, StartDate, simulate};
 
 /// How often the demo looks whether everything is through.
 const LOOK: Duration = Duration::from_millis(20);
@@ -39,7 +40,7 @@ pub struct Arguments {
     /// The same seed gives the same events
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Events a second; as fast as they are taken if not given
+    /// Events a second of a world of the past; if not given, the past comes as fast as it is taken, and then each event at its time
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
     /// End when every event is through, and audit what was written
@@ -61,6 +62,11 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let events = scratch.path().join("events");
     let mut options = SimulateOptions::new(events.clone(), arguments.dealers, arguments.events, arguments.seed);
     options.disorder = Some(DisorderOptions::default());
+    // What ends by itself is the same every time; what is looked at happens now: its world ends tomorrow.
+    let is_live = !arguments.exit && arguments.rate.is_none();
+    if is_live {
+        options.start = StartDate::days_before(now_ms(), options.days - 1).unwrap_or_default();
+    }
     simulate(&options).map_err(CommandError::failed)?;
 
     let data_dir = arguments.data_dir.clone().unwrap_or_else(|| scratch.path().join("data"));
@@ -80,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 
     let control = Control::default();
     stop_on_signals(&control.stop).map_err(CommandError::failed)?;
-    let pace = arguments.rate.map_or(Pace::Unbounded, Pace::PerSecond);
+    let pace = if is_live { Pace::AsItHappens } else { arguments.rate.map_or(Pace::Unbounded, Pace::PerSecond) };
     let produced = Arc::new(AtomicU64::new(u64::MAX));
     let producer = {
         let (log, control, produced) = (Arc::clone(&log), control.clone(), Arc::clone(&produced));
@@ -142,15 +148,13 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 }
 
 /// Where to look, and lines to try.
-fn print_addresses(server: &HttpServer, serving: &Serving, config: &Config) {
+pub(crate) fn print_addresses(server: &HttpServer, serving: &Serving, config: &Config) {
     let url = server.url();
-    println!("floor    {url}/floor");
-    println!("pulse    {url}/pulse/meta");
-    println!("API      {url}/api/openapi.json");
-    println!("metrics  {url}/metrics");
-    println!("try      {}", serving.psql_line(config));
-    println!("try      curl '{url}/api/intelligence/team-status?dealerId=d-0001'");
-    println!("try      curl -N '{url}/api/pulse-stream?topics=kpis,team'");
+    println!("HTTP on {}: {url}/floor and {url}/pulse/meta", server.address());
+    println!("SQL on {}: {}", serving.sql_address(), serving.psql_line(config));
+    println!("  curl '{url}/api/intelligence/insights?dealerId=d-0001'");
+    println!("  curl -N '{url}/api/pulse-stream?topics=kpis,team'");
+    println!("  {url}/api/openapi.json has the rest, {url}/metrics the metrics");
 }
 
 /// Records that the input topics of an embedded log were ever given: offsets are consecutive there.

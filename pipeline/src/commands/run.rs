@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use indicatif::HumanCount;
 use operators::domain::time::format_rfc3339;
 
+use super::demo::print_addresses;
 use super::{CommandError, load_config};
 use crate::http::server::HttpServer;
 use crate::logs::open_log;
@@ -39,8 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let stores = open_stores(&config).map_err(CommandError::failed)?;
     let serving = Serving::start(&config, &stores.history).map_err(CommandError::failed)?;
     let (server, observer) = HttpServer::start(&config, &log, &serving, &control).map_err(CommandError::failed)?;
-    println!("SQL on {}: {}", serving.sql_address(), serving.psql_line(&config));
-    println!("pages at {0}/floor and {0}/pulse/meta, API at {0}/api/openapi.json", server.url());
+    print_addresses(&server, &serving, &config);
     let observers: Vec<Box<dyn Observer>> = vec![Box::new(observer)];
     let outcome = run_live(&log, &live_settings(&config), &stores, &serving.tables, &control, observers);
     server.stop();

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::problem::{Problem, ProblemKind};
 use super::state::HttpState;
-use super::{events, guard, health, intelligence, pages, pulse, pulse_pages, query, scrape};
+use super::{events, guard, health, intelligence, pages, pulse, pulse_pages, query, scrape, subscribe};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -55,6 +55,9 @@ fn identified() -> OpenApiRouter<Arc<HttpState>> {
         .routes(routes!(events::post_events))
         .routes(routes!(pulse::stream::pulse_stream))
         .routes(routes!(query::post_sql))
+        .routes(routes!(subscribe::subscribe))
+        // OpenAPI has no words for a WebSocket.
+        .route("/api/subscribe/socket", get(subscribe::subscribe_socket))
         .routes(routes!(intelligence::analyze_customer::analyze_customer))
         .routes(routes!(intelligence::team_status::team_status))
         .routes(routes!(intelligence::customer_segments::customer_segments))

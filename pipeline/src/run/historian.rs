@@ -20,6 +20,7 @@ use operators::domain::tables::TableId;
 use super::checkpointer::Checkpointer;
 use super::commits::{Published, Publisher};
 use crate::arrow_rows::RowSlice;
+use crate::metrics::Metrics;
 use crate::sinks::parquet::{DayWriter, TableFile};
 
 /// Rows that are kept before they are written, at most; beyond, they are written before the interval is over.
@@ -177,6 +178,7 @@ pub fn start_historian(
     checkpointer: Checkpointer,
     on_written: OnWritten,
     on_end: OnEnd,
+    metrics: Arc<Metrics>,
 ) -> std::io::Result<ToHistorian> {
     let (sender, receiver) = sync_channel(EPOCHS_WAITING_MAX);
     if let Some(manifest) = &historian.manifest {
@@ -184,7 +186,7 @@ pub fn start_historian(
     }
     let body = move || {
         let _abort = crate::replay::AbortOnPanic;
-        keep_writing(historian, checkpointer, &receiver, &on_written, &on_end);
+        keep_writing(historian, checkpointer, &receiver, &on_written, &on_end, &metrics);
     };
     let thread = std::thread::Builder::new().name("historian".to_owned()).spawn(body)?;
     Ok(ToHistorian { sender: Some(sender), thread: Some(thread) })
@@ -199,6 +201,7 @@ fn keep_writing(
     receiver: &Receiver<Published>,
     on_written: &OnWritten,
     on_end: &OnEnd,
+    metrics: &Metrics,
 ) {
     let interval = historian.settings.interval;
     let mut written = Instant::now();
@@ -219,10 +222,16 @@ fn keep_writing(
         if ended || snapshot.is_some() || historian.is_full() || written.elapsed() >= interval {
             written = Instant::now();
             match historian.write() {
-                Ok(()) => historian.manifest.iter().for_each(on_written),
+                Ok(()) => {
+                    if let Some(manifest) = &historian.manifest {
+                        metrics.stores.history(manifest.epoch_last, written.elapsed());
+                        on_written(manifest);
+                    }
+                }
                 Err(error @ HistoryError::Fenced { .. }) => return on_end(error.to_string()),
                 // At the end there is nothing to wait for: the next start writes it.
                 Err(error) => {
+                    metrics.stores.failed();
                     tracing::warn!(%error, "history could not be written; it is kept and tried again");
                     is_written = false;
                     if !ended && historian.is_full() {
@@ -233,11 +242,18 @@ fn keep_writing(
             }
         }
         match snapshot {
-            Some((epoch, parts)) if is_written => match checkpointer.store(epoch, parts) {
-                Ok(()) => {}
-                Err(error @ CheckpointsError::Fenced { .. }) => return on_end(error.to_string()),
-                Err(error) => tracing::warn!(%error, "a checkpoint could not be written; the next one is whole"),
-            },
+            Some((epoch, parts)) if is_written => {
+                let begun = Instant::now();
+                let bytes = parts.iter().map(|part| part.bytes.len() as u64).sum();
+                match checkpointer.store(epoch, parts) {
+                    Ok(()) => metrics.stores.checkpoint(epoch, bytes, begun.elapsed()),
+                    Err(error @ CheckpointsError::Fenced { .. }) => return on_end(error.to_string()),
+                    Err(error) => {
+                        metrics.stores.failed();
+                        tracing::warn!(%error, "a checkpoint could not be written; the next one is whole");
+                    }
+                }
+            }
             Some(_) => checkpointer.give_up(),
             None => {}
         }
