@@ -17,6 +17,7 @@ pub mod figures;
 pub mod flatness;
 #[path = "loop/mod.rs"]
 pub mod hand_loop;
+pub mod http;
 pub mod input;
 pub mod kafka;
 pub mod kpi_check;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use benches::child::Binaries;
 use benches::failure::Failure;
 use benches::input::InputFolder;
-use benches::{assignment, flatness, kafka, oscillators, replay, restart, serving, whaco};
+use benches::{assignment, flatness, http, kafka, oscillators, replay, restart, serving, whaco};
 use clap::{Args, Parser, Subcommand};
 
 /// Times the pipeline beside a hand-written loop over the same files.
@@ -39,6 +39,8 @@ enum Mode {
     Serving(ModelArguments),
     /// WHACO: time of the analysis of a lead, with one dealer and with 500 in turn.
     Whaco(ModelArguments),
+    /// The HTTP API while 20,000 events a second stream in: recorded analyses, previews, delay of the pulse stream.
+    Http,
 }
 
 #[derive(Args)]
@@ -153,6 +155,9 @@ fn main() -> ExitCode {
         Mode::Whaco(ModelArguments { rounds }) => {
             whaco::measure(rounds as usize, say).map(|report| println!("{report}")).map_err(Failure::from)
         }
+        Mode::Http => Binaries::beside_this_one()
+            .and_then(|binaries| http::measure(&binaries, say))
+            .map(|found| println!("{found}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -57,9 +57,11 @@ pub struct Serving {
 }
 
 /// A demo that ends with its guard.
-struct Demo {
+pub(crate) struct Demo {
     child: Child,
     address: String,
+    /// Host and port of HTTP.
+    pub(crate) http: String,
 }
 
 impl Drop for Demo {
@@ -71,13 +73,14 @@ impl Drop for Demo {
 }
 
 impl Demo {
-    fn start(binaries: &Binaries, folder: &Path, arguments: &[&str]) -> Result<Self, Failure> {
+    pub(crate) fn start(binaries: &Binaries, folder: &Path, arguments: &[&str]) -> Result<Self, Failure> {
         let out = folder.join("out");
         let file = File::create(&out).map_err(Failure::system("a scratch file cannot be made"))?;
         let mut child = Command::new(&binaries.dealerflow)
             .arg("demo")
             .args(arguments)
             .env("DEALERFLOW_SQL__LISTEN", "127.0.0.1:0")
+            .env("DEALERFLOW_HTTP__LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(file)
             .stderr(Stdio::null())
@@ -86,8 +89,9 @@ impl Demo {
         let started = Instant::now();
         loop {
             let told = std::fs::read_to_string(&out).unwrap_or_default();
-            if let Some((address, _)) = told.split("SQL on ").nth(1).and_then(|rest| rest.split_once(": ")) {
-                return Ok(Demo { child, address: address.to_owned() });
+            let behind = |words: &str| Some(told.split_once(words)?.1.split_once(": ")?.0.to_owned());
+            if let (Some(http), Some(address)) = (behind("HTTP on "), behind("SQL on ")) {
+                return Ok(Demo { child, address, http });
             }
             let ended = child.try_wait().map_err(Failure::system("`dealerflow demo` cannot be waited for"))?;
             if ended.is_some() || started.elapsed() > FILL_MAX {
@@ -114,7 +118,7 @@ fn query_failed(error: tokio_postgres::Error) -> Failure {
 }
 
 /// The percentiles of some times, by nearest rank.
-fn percentiles(mut times_ms: Vec<f64>) -> Percentiles {
+pub(crate) fn percentiles(mut times_ms: Vec<f64>) -> Percentiles {
     times_ms.sort_by(f64::total_cmp);
     let at = |share: f64| {
         let rank = (share * times_ms.len() as f64).ceil() as usize;
@@ -182,7 +186,9 @@ async fn queries(demo: &Demo, say: &impl Fn(&str)) -> Result<(Percentiles, Perce
 /// How long the events take to be in the tables, alone or while queries are asked all along: ten points for each group-by.
 async fn ingest(binaries: &Binaries, folder: &Path, with_queries: bool) -> Result<Duration, Failure> {
     let events = INGEST_EVENTS.to_string();
-    let demo = Demo::start(binaries, folder, &["--events", &events, "--dealers", "50"])?;
+    // A world of the past, as fast as it is taken.
+    let arguments = ["--events", &events, "--dealers", "50", "--rate", "100000000"];
+    let demo = Demo::start(binaries, folder, &arguments)?;
     let started = Instant::now();
     let (watch, client) = (demo.client().await?, demo.client().await?);
     let point = client.prepare(POINT).await.map_err(query_failed)?;

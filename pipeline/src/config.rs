@@ -22,6 +22,7 @@ mod client_settings;
 mod duration;
 mod error;
 mod layers;
+mod models;
 mod nearest;
 mod overlay;
 mod reader;
@@ -39,8 +40,9 @@ pub use byte_size::ByteSize;
 pub use client_settings::ClientSettings;
 pub use duration::Duration;
 pub use error::{ConfigError, Origin, Problem};
+pub use models::{AssignmentSection, ModelsSection, OscillatorsSection, WhacoSection};
 pub use sections::{
-    ArchiveSection, KafkaSection, ListenSection, PipelineSection, ReplaySection, SecuritySection, SourceSection,
+    ArchiveSection, HttpSection, KafkaSection, PipelineSection, ReplaySection, SecuritySection, SourceSection,
     SqlSection, StoreSection, Token,
 };
 pub use setting::{Role, SourceKind, TablesKept};
@@ -72,15 +74,14 @@ pub struct Config {
     /// Input records beside the history.
     pub archive: ArchiveSection,
     /// The HTTP server.
-    pub http: ListenSection,
+    pub http: HttpSection,
     /// The SQL server.
     pub sql: SqlSection,
     /// Who may call.
     #[serde(default)]
     pub security: SecuritySection,
-    /// `[models.<model>]`: tables that each model reads by itself.
-    #[serde(default)]
-    pub models: toml::Table,
+    /// What the models are told.
+    pub models: ModelsSection,
 }
 
 impl Default for Config {

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   replay source ─┐             ┌──────────────────────▶ rows ─┐        ┌─▶ rows by day ─▶ parquet sink, dead letter sink
-//!                  ├─▶ entities ─┼─▶ daily_kpis ─────────▶ rows ─┼─▶ ends ┤
-//!   records ───────┘             ├─▶ reps ⋈ active deals ▶ rows ─┤        └─▶ collect (whole epochs, on worker 0)
-//!                                └─▶ epoch counts, dead letters ─┘
+//!                  ├─▶ entities, ┼─▶ daily_kpis ─────────▶ rows ─┼─▶ ends ┤
+//!   records ───────┘   models    ├─▶ reps ⋈ active deals ▶ rows ─┤        └─▶ collect (whole epochs, on worker 0)
+//!                                └─▶ epoch counts, messages ─────┘
 //! ```
 //! Without outputs a replay has only the first two columns: what nobody reads is not computed.
 
@@ -13,17 +13,18 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use connectors::objects::Objects;
-use connectors::topics::{JsonLinesSink, TopicNumber};
 use operators::dataflow::daily_kpis::{DailyKpis, KpiBatch, daily_kpis};
 use operators::dataflow::driver::{Epoch, Machine, drive};
 use operators::dataflow::entities::{EntityMachine, EntityOutput, EntitySettings, EpochCounts};
 use operators::dataflow::entity_rows::RepAttributes;
+use operators::dataflow::intelligence::settings::PreparedModels;
 use operators::dataflow::letters::DeadLetter;
 use operators::dataflow::rep_names::{RepKey, RepNames};
 use operators::dataflow::reps::reps;
 use operators::dataflow::snapshot::{Section, SnapshotError, SnapshotPart, SnapshotSlice};
 use operators::dataflow::statistics::Statistics;
 use operators::domain::batch::EventBatch;
+use operators::domain::messages::MessageBatch;
 use operators::domain::rows::{Cell, RowBatch, RowChange};
 use operators::domain::tables::TableId;
 use timely::container::CapacityContainerBuilder;
@@ -38,10 +39,10 @@ use timely::scheduling::Activator;
 
 use crate::failure::Failure;
 use crate::replay::chunks::{ReplayInput, replay_source};
-use crate::run::collect::{EpochOutput, Piece, collect, pieces};
+use crate::run::collect::{EpochOutput, Piece, collect};
 use crate::run::records::{FeedQueue, records};
 use crate::sinks::parquet::{TableFiles, parquet_sink};
-use crate::sinks::topics::letter_sink;
+use crate::sinks::topics::{Outgoing, TopicFiles, topic_sink};
 
 /// Where results go.
 pub struct Outputs {
@@ -49,19 +50,28 @@ pub struct Outputs {
     pub store: Objects,
     /// The files written so far.
     pub files: TableFiles,
-    /// The topics' sink, on worker 0.
-    pub topics: Option<(JsonLinesSink, TopicNumber)>,
-    /// Called with the sink when all messages are written.
-    pub topics_done: Box<dyn Fn(JsonLinesSink)>,
+    /// The topics' files, on worker 0.
+    pub topics: Option<TopicFiles>,
+    /// Called with them when all messages are written.
+    pub topics_done: Box<dyn Fn(TopicFiles)>,
     /// Where errors go.
     pub failure: Failure,
+}
+
+/// What the machines of a graph are told.
+#[derive(Clone, Debug)]
+pub struct GraphSettings {
+    /// The entity machine.
+    pub entities: EntitySettings,
+    /// The models.
+    pub models: PreparedModels,
 }
 
 /// Builds the graph of a replay on one worker. The counts of the worker appear in `statistics`.
 pub fn replay(
     scope: Scope<'_, Epoch>,
     input: ReplayInput,
-    settings: EntitySettings,
+    settings: GraphSettings,
     outputs: Option<Outputs>,
     statistics: &Rc<RefCell<Statistics>>,
 ) -> Handle<Epoch> {
@@ -69,17 +79,21 @@ pub fn replay(
     let batches = replay_source(scope, input, finished.clone());
     // A replay makes no snapshots: it is its own recovery.
     let rep_names = RepNames::new(scope.index() as u32);
-    let entities = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
+    let GraphSettings { entities: settings, models } = settings;
+    let entities = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics)).with_models(models);
     let machines = Machines { entities, kpis: DailyKpis::new(false), rep_names, restored_epoch: None };
     let Some(outputs) = outputs else {
         views(batches, machines, settings, false, statistics).rows.probe_with(&finished);
         return finished;
     };
-    let Views { rows, letters, epochs, snapshots: _ } = views(batches, machines, settings, true, statistics);
+    let Views { rows, letters, messages, epochs, snapshots: _ } = views(batches, machines, settings, true, statistics);
     let rows = scope.concatenate([rows, epoch_rows(epochs)]);
     let rows = count_live_rows(rows, Rc::clone(statistics));
     let tables = parquet_sink(rows, outputs.store, outputs.files, outputs.failure.clone());
-    let topics = letter_sink(letters, outputs.topics, outputs.failure, outputs.topics_done);
+    let letters = wrapped(letters, "dead letters to topics", Outgoing::Letter);
+    let messages = wrapped(messages, "messages to topics", Outgoing::Messages);
+    let outgoing = scope.concatenate([letters, messages]);
+    let topics = topic_sink(outgoing, outputs.topics, outputs.failure, outputs.topics_done);
     scope.concatenate([tables, topics]).probe_with(&finished);
     finished
 }
@@ -97,13 +111,14 @@ pub fn run(
 ) -> (Handle<Epoch>, Activator) {
     let finished = Handle::new();
     let (batches, activator) = records(scope, queue, max_future_ms, machines.restored_epoch);
-    let Views { rows, letters, epochs, snapshots } = views(batches, machines, settings, true, statistics);
+    let Views { rows, letters, messages, epochs, snapshots } = views(batches, machines, settings, true, statistics);
     let rows = count_live_rows(rows, Rc::clone(statistics));
-    let rows = pieces(rows, "rows to collect", |(table, rows)| Piece::Rows(table as u8, rows));
-    let letters = pieces(letters, "dead letters to collect", Piece::Letter);
-    let epochs = pieces(epochs, "counts to collect", Piece::Counts);
-    let snapshots = pieces(snapshots, "snapshots to collect", |(epoch, parts)| Piece::Snapshot(epoch, parts));
-    collect(scope.concatenate([rows, letters, epochs, snapshots]), emit).probe_with(&finished);
+    let rows = wrapped(rows, "rows to collect", |(table, rows)| Piece::Rows(table as u8, rows));
+    let letters = wrapped(letters, "dead letters to collect", Piece::Letter);
+    let messages = wrapped(messages, "messages to collect", Piece::Messages);
+    let epochs = wrapped(epochs, "counts to collect", Piece::Counts);
+    let snapshots = wrapped(snapshots, "snapshots to collect", |(epoch, parts)| Piece::Snapshot(epoch, parts));
+    collect(scope.concatenate([rows, letters, messages, epochs, snapshots]), emit).probe_with(&finished);
     (finished, activator)
 }
 
@@ -111,6 +126,7 @@ pub fn run(
 struct Views<'scope> {
     rows: Rows<'scope>,
     letters: Stream<'scope, Epoch, Vec<DeadLetter>>,
+    messages: Stream<'scope, Epoch, Vec<MessageBatch>>,
     epochs: Stream<'scope, Epoch, Vec<EpochCounts>>,
     snapshots: Stream<'scope, Epoch, Vec<SnapshotSlice>>,
 }
@@ -133,13 +149,14 @@ impl Machines {
     /// # Errors
     /// If the snapshot is damaged, incomplete or of another format.
     pub fn new(
-        settings: EntitySettings,
+        settings: GraphSettings,
         index: usize,
         restored: Option<Restored>,
         statistics: &Rc<RefCell<Statistics>>,
     ) -> Result<Self, SnapshotError> {
         let rep_names = RepNames::new(index as u32);
-        let mut entities = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics));
+        let GraphSettings { entities: settings, models } = settings;
+        let mut entities = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics)).with_models(models);
         let mut kpis = DailyKpis::new(settings.snapshots);
         let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
         if let Some((epoch, parts)) = restored {
@@ -171,11 +188,12 @@ fn views<'scope>(
     let kpis = daily_kpis(parts.kpis, kpis, kpi_rows, settings.restored_rows, Rc::clone(statistics));
     let snapshots = scope.concatenate([parts.snapshots, kpis.snapshots]);
     if !settings.rows {
-        return Views { rows: kpis.rows, letters: parts.letters, epochs: parts.epochs, snapshots };
+        let (letters, messages) = (parts.letters, parts.messages);
+        return Views { rows: kpis.rows, letters, messages, epochs: parts.epochs, snapshots };
     }
     let rep_rows = reps(parts.reps, parts.active_deals, rep_names);
     let rows = scope.concatenate([parts.rows, kpis.rows, rep_rows]);
-    Views { rows, letters: parts.letters, epochs: parts.epochs, snapshots }
+    Views { rows, letters: parts.letters, messages: parts.messages, epochs: parts.epochs, snapshots }
 }
 
 type Rows<'scope> = Stream<'scope, Epoch, Vec<(TableId, RowBatch)>>;
@@ -189,6 +207,7 @@ struct Parts<'scope> {
     reps: Stream<'scope, Epoch, Vec<RepUpdate>>,
     active_deals: Stream<'scope, Epoch, Vec<(RepKey, Epoch, isize)>>,
     letters: Stream<'scope, Epoch, Vec<DeadLetter>>,
+    messages: Stream<'scope, Epoch, Vec<MessageBatch>>,
     epochs: Stream<'scope, Epoch, Vec<EpochCounts>>,
     snapshots: Stream<'scope, Epoch, Vec<SnapshotSlice>>,
 }
@@ -202,6 +221,7 @@ fn unpack(stream: Stream<'_, Epoch, Vec<EntityOutput>>) -> Parts<'_> {
     let (reps, reps_stream) = builder.new_output::<Vec<RepUpdate>>();
     let (active_deals, active_deals_stream) = builder.new_output::<Vec<(RepKey, Epoch, isize)>>();
     let (letters, letters_stream) = builder.new_output::<Vec<DeadLetter>>();
+    let (messages, messages_stream) = builder.new_output::<Vec<MessageBatch>>();
     let (epochs, epochs_stream) = builder.new_output::<Vec<EpochCounts>>();
     let (snapshots, snapshots_stream) = builder.new_output::<Vec<SnapshotSlice>>();
     let mut rows = OutputBuilder::<_, CapacityContainerBuilder<Vec<(TableId, RowBatch)>>>::from(rows);
@@ -210,6 +230,7 @@ fn unpack(stream: Stream<'_, Epoch, Vec<EntityOutput>>) -> Parts<'_> {
     let mut active_deals =
         OutputBuilder::<_, CapacityContainerBuilder<Vec<(RepKey, Epoch, isize)>>>::from(active_deals);
     let mut letters = OutputBuilder::<_, CapacityContainerBuilder<Vec<DeadLetter>>>::from(letters);
+    let mut messages = OutputBuilder::<_, CapacityContainerBuilder<Vec<MessageBatch>>>::from(messages);
     let mut epochs = OutputBuilder::<_, CapacityContainerBuilder<Vec<EpochCounts>>>::from(epochs);
     let mut snapshots = OutputBuilder::<_, CapacityContainerBuilder<Vec<SnapshotSlice>>>::from(snapshots);
     builder.build(move |_| {
@@ -217,7 +238,7 @@ fn unpack(stream: Stream<'_, Epoch, Vec<EntityOutput>>) -> Parts<'_> {
             let (mut rows, mut kpis, mut reps) = (rows.activate(), kpis.activate(), reps.activate());
             let (mut active_deals, mut letters, mut epochs) =
                 (active_deals.activate(), letters.activate(), epochs.activate());
-            let mut snapshots = snapshots.activate();
+            let (mut messages, mut snapshots) = (messages.activate(), snapshots.activate());
             input.for_each(|capability, data| {
                 for output in data.drain(..) {
                     rows.session(&capability).give_iterator(output.rows.into_iter());
@@ -228,6 +249,9 @@ fn unpack(stream: Stream<'_, Epoch, Vec<EntityOutput>>) -> Parts<'_> {
                         output.active_deals.into_iter().map(|(rep, epoch, change)| (rep, epoch as u64, change));
                     active_deals.session(&capability).give_iterator(changed);
                     letters.session(&capability).give_iterator(output.letters.into_iter());
+                    if !output.messages.is_empty() {
+                        messages.session(&capability).give(output.messages);
+                    }
                     epochs.session(&capability).give_iterator(output.epochs.into_iter());
                     snapshots.session(&capability).give_iterator(output.snapshots.into_iter());
                 }
@@ -240,9 +264,25 @@ fn unpack(stream: Stream<'_, Epoch, Vec<EntityOutput>>) -> Parts<'_> {
         reps: reps_stream,
         active_deals: active_deals_stream,
         letters: letters_stream,
+        messages: messages_stream,
         epochs: epochs_stream,
         snapshots: snapshots_stream,
     }
+}
+
+/// Wraps what a stream holds, so that it can flow with others.
+fn wrapped<'scope, T: Clone + 'static, W: Clone + 'static>(
+    stream: Stream<'scope, Epoch, Vec<T>>,
+    name: &str,
+    wrap: impl Fn(T) -> W + 'static,
+) -> Stream<'scope, Epoch, Vec<W>> {
+    stream.unary::<CapacityContainerBuilder<Vec<W>>, _, _, _>(Pipeline, name, move |_, _| {
+        move |input, output| {
+            input.for_each(|capability, data| {
+                output.session(&capability).give_iterator(data.drain(..).map(&wrap));
+            });
+        }
+    })
 }
 
 /// Sums each epoch's counts over the workers into a row of `epochs`.

@@ -1,20 +1,31 @@
 //! Messages for output topics: what they carry as records of a log, and as lines of a file.
 //!
 //! ```text
-//!   DeadLetter ─┬─ in a log: the original bytes, with headers that say why and where they lay; the key is the dealer
-//!               └─ in a file: a CloudEvent `record.rejected` with the bytes as `data_base64`
+//!   DeadLetter  ─┬─ in a log: the original bytes, with headers that say why and where they lay; the key is the dealer
+//!                └─ in a file: a CloudEvent `record.rejected` with the bytes as `data_base64`
+//!   MessageView ─┬─ in a log: a CloudEvent in structured mode, with its causes and its epoch as headers too; the key is the dealer
+//!                └─ in a file: the same as a line
 //! ```
+
+use std::sync::Arc;
 
 use base64::Engine;
 use operators::dataflow::letters::DeadLetter;
 use operators::domain::batch::topic_of;
+use operators::domain::messages::{MessageBatch, MessageView, OutputTopic};
 use operators::domain::time::format_rfc3339;
 
 /// Name of the topic of dead letters.
 pub const DEAD_LETTERS: &str = "dead-letters";
 
 /// Every output topic, in the order of their names.
-pub const OUTPUT_TOPICS: [&str; 1] = [DEAD_LETTERS];
+pub const OUTPUT_TOPICS: [&str; 5] = [
+    OutputTopic::Anomalies.name(),
+    OutputTopic::CustomerSegments.name(),
+    DEAD_LETTERS,
+    OutputTopic::LeadAssignments.name(),
+    OutputTopic::TeamStatus.name(),
+];
 
 /// Topic of the epochs' records.
 pub const EPOCHS: &str = "epochs";
@@ -93,6 +104,50 @@ pub fn letter_message(letter: &DeadLetter) -> Message {
     }
 }
 
+/// A message of a batch that others share, as an epoch holds it.
+#[derive(Clone, Debug)]
+pub struct SharedMessage {
+    batch: Arc<MessageBatch>,
+    number: usize,
+}
+
+impl SharedMessage {
+    /// The messages of a batch.
+    pub fn all(batch: MessageBatch) -> impl Iterator<Item = SharedMessage> {
+        let batch = Arc::new(batch);
+        (0..batch.len()).map(move |number| SharedMessage { batch: Arc::clone(&batch), number })
+    }
+
+    /// What it says.
+    pub fn view(&self) -> MessageView<'_> {
+        self.batch.message(self.number)
+    }
+}
+
+/// Brings an epoch's messages into their order.
+pub fn sort_messages(messages: &mut [SharedMessage]) {
+    messages.sort_by(|left, right| left.view().order().cmp(&right.view().order()));
+}
+
+/// A message of a model as a record of a log.
+pub fn model_message(message: MessageView<'_>) -> Message {
+    Message {
+        topic: message.message_type().topic().name(),
+        key: Some(message.dealer().to_vec()),
+        id: String::from_utf8_lossy(message.id()).into_owned(),
+        time_ms: message.time_ms(),
+        payload: message.event().to_vec(),
+        headers: vec![
+            ("content-type", CLOUD_EVENT.to_vec()),
+            ("causes", message.causes().to_vec()),
+            ("epoch", message.epoch().to_string().into_bytes()),
+        ],
+    }
+}
+
+/// The content type of structured events.
+pub const CLOUD_EVENT: &[u8] = b"application/cloudevents+json";
+
 /// A dead letter as a line of a file: a `CloudEvent` with the original bytes as `data_base64`.
 pub fn letter_line(letter: &DeadLetter) -> Vec<u8> {
     let mut event = serde_json::Map::new();
@@ -122,4 +177,16 @@ pub fn letter_line(letter: &DeadLetter) -> Vec<u8> {
     let mut line = serde_json::Value::Object(event).to_string().into_bytes();
     line.push(b'\n');
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_output_topic_is_listed_in_the_order_of_names() {
+        assert!(OUTPUT_TOPICS.is_sorted());
+        assert!(OutputTopic::ALL.iter().all(|topic| OUTPUT_TOPICS.contains(&topic.name())));
+        assert_eq!(OUTPUT_TOPICS.len(), OutputTopic::ALL.len() + 1);
+    }
 }

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use connectors::log::{Log, LogError, OutgoingRecords, TopicPartition, partition_of_key};
 use operators::domain::event::Topic;
@@ -19,6 +19,8 @@ use serde::Deserialize;
 const BATCH_RECORDS: usize = 1_000;
 /// Bytes of one append, about.
 const BATCH_BYTES: usize = 1 << 20;
+/// How long the future is left alone before it is looked at again.
+const LOOK: Duration = Duration::from_millis(50);
 /// How often an append is tried again while the log is out of reach.
 const RETRIES_MAX: usize = 100;
 
@@ -29,6 +31,8 @@ pub enum Pace {
     Unbounded,
     /// So many a second.
     PerSecond(u64),
+    /// The past as fast as the log takes it, and then each event when its time has come.
+    AsItHappens,
 }
 
 /// Why events could not be appended.
@@ -126,11 +130,23 @@ pub fn produce(folder: &Path, log: &dyn Log, pace: Pace, stop: &dyn Fn() -> bool
     let mut total = 0_u64;
     // Records of one paced batch: a fiftieth of a second's.
     let batch_records = match pace {
-        Pace::Unbounded => BATCH_RECORDS,
+        Pace::Unbounded | Pace::AsItHappens => BATCH_RECORDS,
         Pace::PerSecond(rate) => ((rate / 50).max(1) as usize).min(BATCH_RECORDS),
     };
     while !heads.is_empty() && !stop() {
         let next = (0..heads.len()).min_by_key(|head| (heads[*head].time_ms, heads[*head].topic)).unwrap_or(0);
+        if matches!(pace, Pace::AsItHappens) {
+            let early_ms = heads[next].time_ms.saturating_sub(now_ms());
+            if early_ms > 0 {
+                if !records.is_empty() {
+                    total += records.len() as u64;
+                    append(appender.as_mut(), &records)?;
+                    records.clear();
+                }
+                std::thread::sleep(LOOK.min(Duration::from_millis(early_ms as u64)));
+                continue;
+            }
+        }
         let head = &mut heads[next];
         let key = key_of(&head.line);
         let partition = partition_of_key(key.as_deref().unwrap_or(&head.line), partitions[head.topic as usize]);
@@ -150,6 +166,10 @@ pub fn produce(folder: &Path, log: &dyn Log, pace: Pace, stop: &dyn Fn() -> bool
         }
     }
     Ok(total)
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
 }
 
 /// Appends a batch, again and again while the log is out of reach: a repeat is the same events, which the pipeline takes once.

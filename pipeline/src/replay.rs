@@ -24,6 +24,7 @@ use connectors::parquet::{FOLDER, Manifest};
 use connectors::topics::JsonLinesSink;
 use connectors::{FilesError, HistoryError, TopicsError};
 use operators::dataflow::entities::EntitySettings;
+use operators::dataflow::intelligence::settings::PreparedModels;
 use operators::dataflow::statistics::Statistics;
 use operators::domain::batch::Place;
 use operators::domain::event::Topic;
@@ -33,13 +34,13 @@ use operators::domain::tables::TableId;
 use timely::communication::Config as Communication;
 
 use crate::failure::Failure;
-use crate::graph::{self, Outputs};
-use crate::messages::DEAD_LETTERS;
+use crate::graph::{self, GraphSettings, Outputs};
 use crate::replay::chunks::ReplayInput;
 use crate::replay::committer::{Action, Committer, Input};
 use crate::replay::recovery::{Decision, Found, decide};
 use crate::replay::source::Source;
 use crate::sinks::parquet::TableFile;
+use crate::sinks::topics::TopicFiles;
 
 /// Bytes of input in flight between the sources and the sinks.
 const WINDOW_BYTES: u64 = 16 << 20;
@@ -69,6 +70,10 @@ pub struct ReplayOptions {
     pub dedup_keys_max: usize,
     /// How long an untouched lead, deal or vehicle stays.
     pub retention_ms: i64,
+    /// The models.
+    pub models: PreparedModels,
+    /// Fingerprint of their settings.
+    pub models_fingerprint: String,
 }
 
 /// What came of it.
@@ -221,10 +226,9 @@ fn run_with_outputs(
 ) -> Result<Statistics, ReplayError> {
     let store = Objects::scratch_folder(output).map_err(HistoryError::from)?.below(FOLDER);
     let files = Arc::new(Mutex::new(Vec::<TableFile>::new()));
-    let mut topics = JsonLinesSink::create(output)?;
-    let dead_letters = topics.open(DEAD_LETTERS)?;
+    let topics = TopicFiles::open(JsonLinesSink::create(output)?)?;
     let finished_topics = Arc::new(Mutex::new(None));
-    let topics = Arc::new(Mutex::new(Some((topics, dead_letters))));
+    let topics = Arc::new(Mutex::new(Some(topics)));
     let make_outputs: Arc<dyn Fn(usize) -> Outputs + Send + Sync> = {
         let (store, files, failure) = (store.clone(), Arc::clone(&files), input.failure.clone());
         let finished_topics = Arc::clone(&finished_topics);
@@ -234,8 +238,8 @@ fn run_with_outputs(
                 store: store.clone(),
                 files: Arc::clone(&files),
                 topics: if worker == 0 { topics.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None },
-                topics_done: Box::new(move |sink| {
-                    *finished_topics.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
+                topics_done: Box::new(move |topics| {
+                    *finished_topics.lock().unwrap_or_else(PoisonError::into_inner) = Some(topics);
                 }),
                 failure: failure.clone(),
             }
@@ -248,8 +252,8 @@ fn run_with_outputs(
     while let Some(action) = next {
         next = match action {
             Action::FinishTopics => {
-                let sink = finished_topics.lock().unwrap_or_else(PoisonError::into_inner).take();
-                sink.map_or(Ok(Vec::new()), JsonLinesSink::finish)?;
+                let topics = finished_topics.lock().unwrap_or_else(PoisonError::into_inner).take();
+                topics.map_or(Ok(Vec::new()), |topics| topics.into_sink().finish())?;
                 committer.handle(&Input::TopicsFinished)
             }
             Action::PublishManifest => {
@@ -269,6 +273,7 @@ fn publish(options: &ReplayOptions, store: &Objects, plan: &Plan, files: &mut [T
     let settings = serde_json::json!({
         "dedup_horizon_ms": options.dedup_horizon_ms,
         "retention_ms": options.retention_ms,
+        "models": options.models_fingerprint,
         "logic_version": env!("CARGO_PKG_VERSION"),
     });
     let epoch_last = plan.epochs.last().map_or(0, |epoch| epoch.label);
@@ -293,7 +298,7 @@ fn run(
     progress: &Arc<Progress>,
 ) -> Result<Statistics, ReplayError> {
     let workers = options.workers.max(1);
-    let settings = EntitySettings {
+    let entities = EntitySettings {
         dedup_horizon_ms: options.dedup_horizon_ms,
         dedup_keys_max: options.dedup_keys_max,
         retention_ms: options.retention_ms,
@@ -301,6 +306,7 @@ fn run(
         snapshots: false,
         restored_rows: false,
     };
+    let settings = GraphSettings { entities, models: options.models.clone() };
     let failure = input.failure.clone();
     let (input, progress) = (input.clone(), Arc::clone(progress));
     let communication = if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
@@ -309,6 +315,7 @@ fn run(
         let _abort = AbortOnPanic;
         let statistics = Rc::new(RefCell::new(Statistics::default()));
         let outputs = outputs.as_ref().map(|outputs| outputs(worker.index()));
+        let settings = settings.clone();
         let finished = worker.dataflow(|scope| graph::replay(scope, input.clone(), settings, outputs, &statistics));
         let total = input.plan.records;
         while !finished.done() {

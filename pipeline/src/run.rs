@@ -37,6 +37,7 @@ use self::engine::EngineSettings;
 use self::live::LiveSettings;
 use self::source::SourceSettings;
 use crate::config::{Config, TablesKept};
+use crate::graph::GraphSettings;
 
 /// Input on its way, as a part of the configured memory: one sixteenth, at least 16 MiB.
 fn window_bytes_max(config: &Config) -> u64 {
@@ -60,12 +61,21 @@ pub fn live_settings(config: &Config) -> LiveSettings {
     let max_future_ms = config.max_future_ms() as i64;
     // What decides results, and nothing that does not.
     let decisive = format!(
-        "dedup_horizon_ms={};dedup_keys_max={};retention_ms={};max_future_ms={max_future_ms}",
-        entities.dedup_horizon_ms, entities.dedup_keys_max, entities.retention_ms
+        "dedup_horizon_ms={};dedup_keys_max={};retention_ms={};max_future_ms={max_future_ms};timer_grace_ms={};models={}",
+        entities.dedup_horizon_ms,
+        entities.dedup_keys_max,
+        entities.retention_ms,
+        config.timer_grace_ms(),
+        config.models.fingerprint()
     );
+    let models = config.prepared_models(config.timer_grace_ms() as i64);
     LiveSettings {
         name: config.name.clone(),
-        engine: EngineSettings { workers: config.pipeline.workers as usize, max_future_ms, entities },
+        engine: EngineSettings {
+            workers: config.pipeline.workers as usize,
+            max_future_ms,
+            graph: GraphSettings { entities, models },
+        },
         tick_ms: config.tick_ms() as i64,
         source: SourceSettings {
             window_bytes_max: window_bytes_max(config),

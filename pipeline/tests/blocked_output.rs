@@ -141,7 +141,7 @@ fn blocked_output_costs_patience_and_not_memory() {
     let running = {
         let (log, control, settings) = (Arc::clone(&log), control.clone(), live_settings(&config));
         let tables = live_tables(&config).unwrap();
-        std::thread::spawn(move || run(&log, &settings, &stores, &tables, Seats::Alone, &control))
+        std::thread::spawn(move || run(&log, &settings, &stores, &tables, Seats::Alone, &control, Vec::new()))
     };
     while control.records_through.load(Ordering::Acquire) == 0 {
         assert!(!running.is_finished(), "{:?}", running.join());

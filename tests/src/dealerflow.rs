@@ -120,6 +120,8 @@ fn without_settings(mut command: Command) -> Command {
             command.env_remove(name);
         }
     }
+    // Tests run side by side: each takes a free port.
+    command.env("DEALERFLOW_HTTP__LISTEN", "127.0.0.1:0");
     command
 }
 

@@ -5,6 +5,7 @@
 //! ```
 //! Counts follow each change. The greatest `updated_at` of the members is kept; only when its holder leaves is the list walked.
 
+use super::intelligence::Intelligence;
 use crate::domain::entity::{EntityKind, customer};
 use crate::domain::entity_store::EntityStore;
 use crate::domain::rows::{Cell, RowBatch, RowChange};
@@ -168,8 +169,30 @@ impl Customers {
         roll_up.stale = false;
     }
 
+    /// The segment of the lead that was scored last, of equals the one with the greater hash.
+    fn segment(&self, roll_up: &RollUp, models: Option<&Intelligence>) -> Option<&'static str> {
+        let (models, mut place) = (models?, roll_up.heads[Member::Lead as usize]);
+        let mut last = None;
+        while place != NONE {
+            if let Some(lead) = models.lead(place)
+                && let Some(segmented) = &lead.segmented
+            {
+                last = last.max(Some((segmented.scored_ms, lead.hash, segmented.segment)));
+            }
+            place = self.links[Member::Lead as usize][place as usize].next;
+        }
+        last.map(|(.., segment)| segment.name())
+    }
+
     /// Adds a customer's row, or the end of it if nothing names the customer any more.
-    pub fn write_row(&self, epoch: i64, customer: u32, store: &EntityStore, rows: &mut RowBatch) {
+    pub fn write_row(
+        &self,
+        epoch: i64,
+        customer: u32,
+        store: &EntityStore,
+        models: Option<&Intelligence>,
+        rows: &mut RowBatch,
+    ) {
         let Some(roll_up) = self.roll_ups.get(customer as usize) else { return };
         let exists = roll_up.shown;
         rows.start(epoch, if exists { RowChange::Upsert } else { RowChange::Delete });
@@ -183,6 +206,8 @@ impl Customers {
             rows.cell(Cell::Integer(roll_up.last_seen_at.max(own)));
             let engagement = entity.bits(customer::ENGAGEMENT);
             rows.cell(engagement.map_or(Cell::Null, |bits| Cell::Double(f64::from_bits(bits))));
+            let segment = self.segment(roll_up, models);
+            rows.cell(segment.map_or(Cell::Null, |segment| Cell::Text(segment.as_bytes())));
         }
         rows.finish();
     }
@@ -193,7 +218,13 @@ impl Customers {
     }
 
     /// Ends the epoch: changed rows go to `rows`, if anybody wants them, and customers that nothing names any more are forgotten.
-    pub fn close(&mut self, epoch: i64, store: &mut EntityStore, mut rows: Option<&mut RowBatch>) {
+    pub fn close(
+        &mut self,
+        epoch: i64,
+        store: &mut EntityStore,
+        models: Option<&Intelligence>,
+        mut rows: Option<&mut RowBatch>,
+    ) {
         for customer in std::mem::take(&mut self.dirty) {
             if self.roll_ups[customer as usize].stale {
                 self.refresh(customer);
@@ -206,7 +237,7 @@ impl Customers {
             let shown = std::mem::replace(&mut roll_up.shown, exists);
             self.shown = self.shown + u64::from(exists) - u64::from(shown);
             if let Some(rows) = rows.as_deref_mut().filter(|_| exists || shown) {
-                self.write_row(epoch, customer, store, rows);
+                self.write_row(epoch, customer, store, models, rows);
             }
             if !exists {
                 self.roll_ups[customer as usize] = EMPTY;

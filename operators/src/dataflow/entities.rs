@@ -22,6 +22,7 @@ use super::entity_rows::{RepAttributes, write_row};
 use super::entity_snapshot::{Restored, SnapshotWork};
 use super::expiry::Expiry;
 use super::facts::Facts;
+use super::intelligence::{Intelligence, PendingModels};
 use super::letters::{DeadLetter, Payload};
 use super::rep_names::{RepKey, RepNames};
 use super::snapshot::{Chains, SnapshotError, SnapshotPart, SnapshotSlice};
@@ -35,6 +36,7 @@ use crate::domain::entity_store::{EntityStore, EntityView, UNTAGGED};
 use crate::domain::event::{Effect, EventSpec, EventType};
 use crate::domain::hash::{SHARDS, hash_text, hash_within, shard_of};
 use crate::domain::merge::{Change, Incoming, Mark, SlotValue};
+use crate::domain::messages::MessageBatch;
 use crate::domain::rejection::ReasonCode;
 use crate::domain::rows::{RowBatch, RowChange};
 use crate::domain::shards::{Barrier, WorkerShards};
@@ -82,6 +84,8 @@ pub struct EntityOutput {
     pub active_deals: Vec<(RepKey, i64, isize)>,
     /// Records that were not accepted.
     pub letters: Vec<DeadLetter>,
+    /// What the models say.
+    pub messages: MessageBatch,
     /// Counts by epoch.
     pub epochs: Vec<EpochCounts>,
     /// Parts of the snapshot of a barrier.
@@ -157,6 +161,10 @@ pub struct EntityMachine {
     /// Until when timers have fired, by shard.
     pub(super) fired_until_ms: Box<[i64; SHARDS]>,
     pub(super) statistics: Rc<RefCell<Statistics>>,
+    /// The models, if any is on and rows are read.
+    pub(super) models: Option<Box<Intelligence>>,
+    /// The number in its epoch of the event that is being merged.
+    pub(super) event_index: u32,
     /// What of the state was written down or read.
     pub(super) chains: Chains,
     pub(super) names: EntityNames,
@@ -164,6 +172,8 @@ pub struct EntityMachine {
     pub(super) fired_until_written_ms: Box<[i64; SHARDS]>,
     pub(super) snapshot_work: Option<SnapshotWork>,
     pub(super) restored: Option<Restored>,
+    /// What was read of the models, until the entities are whole.
+    pub(super) pending_models: PendingModels,
 }
 
 impl EntityMachine {
@@ -183,11 +193,14 @@ impl EntityMachine {
             rows: TableId::ALL.map(|table| RowBatch::new(table.width())).into(),
             fired_until_ms: Box::new([i64::MIN; SHARDS]),
             statistics,
+            models: None,
+            event_index: 0,
             chains: Chains::default(),
             names: EntityNames::default(),
             fired_until_written_ms: Box::new([i64::MIN; SHARDS]),
             snapshot_work: None,
             restored: None,
+            pending_models: PendingModels::default(),
         };
         if settings.snapshots {
             machine.keep_changes();
@@ -239,6 +252,7 @@ impl EntityMachine {
                 }
             }
             self.apply_block(epoch, inputs, output);
+            self.think(epoch, inputs, output);
         }
     }
 
@@ -347,6 +361,7 @@ impl EntityMachine {
             source: batch.text(event.source),
         };
         let change = Change { incoming, effect, mark, values: &values };
+        self.event_index = accepted.index as u32;
         let (hash, id) = key_of(batch, event, accepted);
         // An earlier change of the block may have made the entity.
         let place = accepted.place.or_else(|| self.store.find(kind, accepted.dealer, hash, id));
@@ -388,6 +403,7 @@ impl EntityMachine {
         let outcome = self.store.apply(kind, place, change);
         self.touched[touched].changed |= outcome.changed;
         self.touched[touched].slots |= outcome.slots;
+        self.observe(kind, place, change, outcome);
         if outcome.ambiguous {
             self.statistics.borrow_mut().ambiguous_order += 1;
         }
@@ -415,6 +431,7 @@ impl EntityMachine {
         self.count(epoch, kind, dealer, &old, &Facts::of(self.store.entity(kind, place)), kpis);
         let rep = self.touched[index].rep.take();
         self.statistics.borrow_mut().expired += u64::from(self.store.entity(kind, place).is_alive());
+        self.observe_expired(kind, place);
         self.leave(kind, place);
         // The place that was freed last is given out first, and the calendar still has it.
         let place = self.store.find_or_insert(kind, dealer, hash, id);
@@ -447,8 +464,13 @@ impl EntityMachine {
         self.store.remove(kind, place);
     }
 
+    /// Says that an entity's row is another, though no event of its own changed it.
+    pub(super) fn mark_changed(&mut self, touched: usize) {
+        self.touched[touched].changed = true;
+    }
+
     /// The entry of an entity among the touched ones, made from what it is now.
-    fn touch(&mut self, kind: EntityKind, place: u32) -> usize {
+    pub(super) fn touch(&mut self, kind: EntityKind, place: u32) -> usize {
         let tag = self.store.tag(kind, place);
         if tag != UNTAGGED {
             return tag as usize;
@@ -459,8 +481,7 @@ impl EntityMachine {
         let facts = Facts::of(entity);
         let rows = self.settings.rows;
         let rep = if rows { self.active_rep(entity, &facts) } else { None };
-        let attributes =
-            if rows && kind == EntityKind::Rep { RepAttributes::of(entity, &self.rep_names) } else { None };
+        let attributes = if rows && kind == EntityKind::Rep { self.rep_attributes(entity) } else { None };
         self.touched.push(Touched {
             kind,
             place,
@@ -509,7 +530,7 @@ impl EntityMachine {
         }
         if kind == EntityKind::Rep {
             let entity = self.store.entity(kind, place);
-            let after = RepAttributes::of(entity, &self.rep_names);
+            let after = self.rep_attributes(entity);
             if after != attributes {
                 let key = entity.with_key(|rep| self.rep_names.key(self.store.dealer_name(dealer), rep));
                 output.reps.extend(attributes.map(|attributes| ((key, attributes), epoch, -1)));
@@ -524,12 +545,17 @@ impl EntityMachine {
                 output.active_deals.extend(after.map(|rep| (rep, epoch, 1)));
             }
         }
-        let rows = &mut self.rows[table as usize];
-        if new.alive {
-            write_row(&self.store, kind, place, epoch, RowChange::Upsert, rows);
-        } else if shown {
-            write_row(&self.store, kind, place, epoch, RowChange::Delete, rows);
+        let change = if new.alive { RowChange::Upsert } else { RowChange::Delete };
+        if new.alive || shown {
+            self.write_row(epoch, kind, place, table, change);
         }
+    }
+
+    /// Adds an entity's row to those of its table.
+    pub(super) fn write_row(&mut self, epoch: i64, kind: EntityKind, place: u32, table: TableId, change: RowChange) {
+        let mut rows = std::mem::take(&mut self.rows[table as usize]);
+        write_row(&self.store, self.model_columns(), (kind, place), epoch, change, &mut rows);
+        self.rows[table as usize] = rows;
     }
 
     /// An entity that was touched in the epoch and is due by its end: it leaves without having been shown as it was between.
@@ -549,9 +575,10 @@ impl EntityMachine {
         }
         if self.settings.rows && shown {
             let change = if alive { RowChange::Expire } else { RowChange::Delete };
-            write_row(&self.store, kind, place, epoch, change, &mut self.rows[table as usize]);
+            self.write_row(epoch, kind, place, table, change);
         }
         output.active_deals.extend(rep.map(|rep| (rep, epoch, -1)));
+        self.forget_in_models(epoch, kind, place, output);
         self.leave(kind, place);
     }
 
@@ -691,10 +718,11 @@ impl EntityMachine {
             self.expire(epoch, kind, place, output);
         }
         let customer_rows = self.settings.rows.then_some(&mut self.rows[TableId::Customers as usize]);
-        self.customers.close(epoch, &mut self.store, customer_rows);
+        self.customers.close(epoch, &mut self.store, self.models.as_deref(), customer_rows);
         let source_rows = self.settings.rows.then_some(&mut self.rows[TableId::Sources as usize]);
         let store = &self.store;
         self.sources.close(epoch, source_rows, |dealer| store.dealer_name(dealer));
+        self.write_model_rows(epoch);
     }
 
     /// Brings what settling a block will read into the cache.
@@ -716,15 +744,18 @@ impl EntityMachine {
                 EntityKind::Deal => TableId::Deals,
                 _ => TableId::Vehicles,
             };
-            let mut statistics = self.statistics.borrow_mut();
-            statistics.live_rows[table as usize] -= 1;
-            statistics.expired += 1;
+            {
+                let mut statistics = self.statistics.borrow_mut();
+                statistics.live_rows[table as usize] -= 1;
+                statistics.expired += 1;
+            }
             if self.settings.rows {
-                write_row(&self.store, kind, place, epoch, RowChange::Expire, &mut self.rows[table as usize]);
                 let rep = self.active_rep(entity, &Facts::of(entity));
                 output.active_deals.extend(rep.map(|rep| (rep, epoch, -1)));
+                self.write_row(epoch, kind, place, table, RowChange::Expire);
             }
         }
+        self.forget_in_models(epoch, kind, place, output);
         self.leave(kind, place);
     }
 }
@@ -834,7 +865,10 @@ impl Machine for EntityMachine {
             };
             self.letter(output, letter);
         }
+        let messages = output.messages.len();
         self.apply(epoch, inputs, &mut counts, output);
+        self.end_thinking(epoch, output);
+        counts.outputs += (output.messages.len() - messages) as u64;
         self.close(epoch, output);
         self.statistics.borrow_mut().accepted += counts.events;
         output.epochs.push(counts);

@@ -1,5 +1,6 @@
 //! Rows of the tables that show one entity each.
 
+use super::intelligence::Intelligence;
 use super::rep_names::RepNames;
 use crate::domain::entity::{EntityKind, deal, dealer, lead, rep, vehicle};
 use crate::domain::entity_store::{EntityStore, EntityView};
@@ -11,6 +12,15 @@ use crate::domain::vin::is_valid_vin;
 pub const SKILL_LEVEL_DEFAULT: f64 = 0.7;
 /// Natural frequency of a rep of whom none is known, in radians per hour.
 pub const NATURAL_FREQUENCY_DEFAULT: f64 = 1.0;
+
+/// What rows show of the models.
+#[derive(Clone, Copy)]
+pub struct ModelColumns<'a> {
+    /// The models, if any is on.
+    pub models: Option<&'a Intelligence>,
+    /// Ids of reps.
+    pub rep_names: &'a RepNames,
+}
 
 /// Writes one entity's cells after another.
 struct Writer<'a> {
@@ -60,8 +70,8 @@ impl Writer<'_> {
 /// Adds the present version of an entity's row, or for a change that ends it its key alone.
 pub fn write_row(
     store: &EntityStore,
-    kind: EntityKind,
-    place: u32,
+    columns: ModelColumns<'_>,
+    (kind, place): (EntityKind, u32),
     epoch: i64,
     change: RowChange,
     rows: &mut RowBatch,
@@ -76,7 +86,7 @@ pub fn write_row(
         let mut writer = Writer { entity, rows };
         match kind {
             EntityKind::Dealer => dealer_cells(&mut writer),
-            EntityKind::Lead => lead_cells(&mut writer),
+            EntityKind::Lead => lead_cells(&mut writer, columns, place),
             EntityKind::Deal => deal_cells(&mut writer),
             EntityKind::Vehicle => vehicle_cells(&mut writer),
             // Reps and customers are views over more than one entity.
@@ -94,7 +104,7 @@ fn dealer_cells(writer: &mut Writer<'_>) {
     writer.updated_at();
 }
 
-fn lead_cells(writer: &mut Writer<'_>) {
+fn lead_cells(writer: &mut Writer<'_>, columns: ModelColumns<'_>, place: u32) {
     writer.text(lead::CUSTOMER_ID);
     writer.text(lead::CHANNEL);
     for slot in [
@@ -113,7 +123,18 @@ fn lead_cells(writer: &mut Writer<'_>) {
     let responded_at = writer.first(Mark::Reached);
     let response_ms = created_at.zip(responded_at).map(|(created, responded)| (responded - created).max(0));
     writer.rows.cell(response_ms.map_or(Cell::Null, |milliseconds| Cell::Double(milliseconds as f64 / 1_000.0)));
-    writer.nulls(4);
+    let state = columns.models.and_then(|models| models.lead(place));
+    match state.and_then(|state| state.assigned) {
+        Some(assigned) => columns.rep_names.with_number(assigned.rep, |rep| writer.rows.cell(Cell::Text(rep))),
+        None => writer.rows.cell(Cell::Null),
+    }
+    if let Some(segmented) = state.and_then(|state| state.segmented.as_ref()) {
+        writer.rows.cell(Cell::Text(segmented.segment.name().as_bytes()));
+        writer.rows.cell(Cell::Integer(i64::from(segmented.anomaly.is_some())));
+        writer.rows.cell(Cell::Double(segmented.priority));
+    } else {
+        writer.nulls(3);
+    }
     writer.updated_at();
 }
 
@@ -161,6 +182,8 @@ pub struct RepAttributes {
     pub skill_level: u64,
     /// Bits of the natural frequency.
     pub natural_frequency: u64,
+    /// Bits of the phase at the rep's own last event, where there is a model.
+    pub phase: Option<u64>,
     /// The greatest event applied.
     pub updated_at: i64,
 }
@@ -173,6 +196,7 @@ impl RepAttributes {
             status: entity.bits(rep::STATUS),
             skill_level: entity.bits(rep::SKILL_LEVEL).unwrap_or(SKILL_LEVEL_DEFAULT.to_bits()),
             natural_frequency: entity.bits(rep::NATURAL_FREQUENCY).unwrap_or(NATURAL_FREQUENCY_DEFAULT.to_bits()),
+            phase: None,
             updated_at: entity.touched_at(),
         })
     }

@@ -1,7 +1,7 @@
 //! The entity machine's state written down and read back.
 //!
 //! ```text
-//!   written   entities, duplicates, sources, timers: shard by shard, by hash and key, never by place or number
+//!   written   entities, duplicates, sources, timers, models: shard by shard, by hash and key, never by place or number
 //!   follows   places, calendar, zones, customers' roll-ups, numbers of dealers and reps: built again from the entities
 //! ```
 //! Once restored, the machine tells the graph at the snapshot's epoch what others keep of its state: the numbers of its dealers, its
@@ -12,8 +12,8 @@ use std::cmp::Ordering;
 use super::customers::Member;
 use super::driver::{Machine, Progress};
 use super::entities::{DealerState, EntityMachine, EntityOutput};
-use super::entity_rows::{RepAttributes, write_row};
 use super::facts::Facts;
+use super::intelligence::{Intelligence, ModelWork};
 use super::snapshot::{OpenPart, PartsWriter, SLICE_BYTES, Section, SnapshotError, SnapshotPart};
 use super::sources::SourceKey;
 use crate::domain::binary::{BinaryReader, Malformed};
@@ -49,6 +49,9 @@ pub(super) struct SnapshotWork {
     writer: Option<PartsWriter>,
     /// So many left that nobody remembers whom.
     is_overrun: bool,
+    models: ModelWork,
+    /// The same of the leads that the models forgot.
+    are_models_overrun: bool,
 }
 
 /// A machine that was restored and has not told of it yet.
@@ -143,7 +146,18 @@ impl EntityMachine {
         gone.dedup_by(|left, right| left.2 == right.2);
         let mut own: Vec<usize> = shards.iter().collect();
         own.reverse();
-        SnapshotWork { shards: own, held, gone, sources: self.plan_sources(barrier), writer: None, is_overrun }
+        let sources = self.plan_sources(barrier);
+        let are_models_overrun = self.models.as_deref().is_some_and(Intelligence::is_overrun);
+        let models = self.plan_models(barrier, are_models_overrun);
+        SnapshotWork { shards: own, held, gone, sources, writer: None, is_overrun, models, are_models_overrun }
+    }
+
+    fn plan_models(&mut self, barrier: &Barrier, is_overrun: bool) -> ModelWork {
+        let Some(mut models) = self.models.take() else { return ModelWork::default() };
+        let work =
+            models.plan(&self.store, |shard| self.previous(barrier, Section::Models, shard, is_overrun).is_none());
+        self.models = Some(models);
+        work
     }
 
     fn plan_sources(&mut self, barrier: &Barrier) -> Vec<(u16, SourceKey)> {
@@ -208,6 +222,12 @@ impl EntityMachine {
         }
         self.fired_until_written_ms[shard] = fired_until_ms;
         self.finish(Section::Timers, shard, epoch, writer, parts);
+        if let Some(models) = self.models.as_deref() {
+            let previous = self.previous(barrier, Section::Models, shard, work.are_models_overrun);
+            let mut writer = PartsWriter::new(Section::Models, shard, epoch, previous);
+            models.write(shard, &mut work.models, &self.store, &self.rep_names, &mut writer);
+            self.finish(Section::Models, shard, epoch, writer, parts);
+        }
         work.shards.pop();
     }
 
@@ -268,6 +288,7 @@ impl EntityMachine {
                 })
             }),
             Section::Timers => self.read_timers(shard, &part),
+            Section::Models => self.read_models(shard, &part),
             Section::DailyKpis => Ok(()),
         }
     }
@@ -277,6 +298,23 @@ impl EntityMachine {
             self.fired_until_ms[shard] = reader.zigzag()?;
             self.fired_until_written_ms[shard] = self.fired_until_ms[shard];
             Ok(())
+        })
+    }
+
+    fn read_models(&mut self, shard: usize, part: &OpenPart<'_>) -> Result<(), SnapshotError> {
+        // Without models nobody goes on with what they knew.
+        let Some(settings) = self.models.as_deref().map(Intelligence::network_settings) else { return Ok(()) };
+        let (store, pending) = (&mut self.store, &mut self.pending_models);
+        pending.begin_part();
+        part.records(|reader| {
+            let at = reader.clone();
+            let mut is_elsewhere = false;
+            pending.read(reader, settings, |name| {
+                let hash = hash_text(name);
+                is_elsewhere = shard_of(hash) != shard;
+                store.dealer(hash, name)
+            })?;
+            if is_elsewhere { Err(at.malformed("a dealer is of another shard")) } else { Ok(()) }
         })
     }
 
@@ -302,6 +340,10 @@ impl EntityMachine {
                 self.fired_until_ms[shard] = i64::MIN;
                 self.fired_until_written_ms[shard] = i64::MIN;
             }
+            Section::Models => {
+                let store = &self.store;
+                self.pending_models.clear(|dealer| store.shard(dealer) == shard);
+            }
             Section::DailyKpis => {}
         }
     }
@@ -317,11 +359,23 @@ impl EntityMachine {
                 }
             }
         }
-        self.customers.close(epoch, &mut self.store, None);
+        self.restore_models()?;
+        self.customers.close(epoch, &mut self.store, None, None);
         if self.settings.snapshots {
             self.keep_changes();
         }
         self.restored = Some(Restored { epoch, kind: 0, place: 0, has_told_dealers: false });
+        Ok(())
+    }
+
+    fn restore_models(&mut self) -> Result<(), SnapshotError> {
+        let pending = std::mem::take(&mut self.pending_models);
+        let Some(models) = self.models.as_deref_mut() else { return Ok(()) };
+        models
+            .restore(pending, &self.store, &self.rep_names)
+            .map_err(|error| SnapshotError::Clusters { reason: error.to_string() })?;
+        let mut statistics = self.statistics.borrow_mut();
+        models.row_counts().for_each(|(table, rows)| statistics.live_rows[table as usize] += rows);
         Ok(())
     }
 
@@ -366,6 +420,7 @@ impl EntityMachine {
                 (0..self.store.dealers() as u32).map(|dealer| (dealer, self.store.dealer_name(dealer).to_vec()));
             output.kpis.dealers.extend(names);
             self.tell_sources(restored.epoch);
+            self.tell_models(restored.epoch);
         }
         let Some(kind) = EntityKind::ALL.get(restored.kind).copied().filter(|_| self.settings.rows) else {
             self.flush(output);
@@ -395,10 +450,18 @@ impl EntityMachine {
         }
     }
 
+    fn tell_models(&mut self, epoch: i64) {
+        if let Some(models) = self.models.as_deref().filter(|_| self.settings.rows && self.settings.restored_rows) {
+            for dealer in 0..self.store.dealers() as u32 {
+                models.tell_dealer(dealer, epoch, (&self.store, &self.rep_names), &mut self.rows);
+            }
+        }
+    }
+
     fn tell_entity(&mut self, epoch: i64, kind: EntityKind, place: u32, output: &mut EntityOutput) {
         let entity = self.store.entity(kind, place);
         if kind == EntityKind::Rep
-            && let Some(attributes) = RepAttributes::of(entity, &self.rep_names)
+            && let Some(attributes) = self.rep_attributes(entity)
         {
             let dealer = self.store.dealer_name(entity.dealer());
             let key = entity.with_key(|rep| self.rep_names.key(dealer, rep));
@@ -412,10 +475,14 @@ impl EntityMachine {
             return;
         }
         if kind == EntityKind::Customer && self.customers.is_shown(place) {
-            self.customers.write_row(epoch, place, &self.store, &mut self.rows[TableId::Customers as usize]);
+            let rows = &mut self.rows[TableId::Customers as usize];
+            self.customers.write_row(epoch, place, &self.store, self.models.as_deref(), rows);
         }
         if let Some(table) = table_of(kind).filter(|table| *table != TableId::Reps && entity.is_alive()) {
-            write_row(&self.store, kind, place, epoch, RowChange::Upsert, &mut self.rows[table as usize]);
+            self.write_row(epoch, kind, place, table, RowChange::Upsert);
+        }
+        if let Some(models) = self.models.as_deref().filter(|_| kind == EntityKind::Lead) {
+            models.tell_lead(place, epoch, (&self.store, &self.rep_names), &mut self.rows);
         }
     }
 }

@@ -55,6 +55,11 @@ impl RepNames {
         read(dealer, rep)
     }
 
+    /// Calls `read` with the id of the rep of one of this worker's numbers.
+    pub fn with_number<R>(&self, number: u32, read: impl FnOnce(&[u8]) -> R) -> R {
+        self.with_key((self.worker, number), |_, rep| read(rep))
+    }
+
     /// The number of a rep's name.
     pub fn name(&self, name: &[u8]) -> u32 {
         self.numbers.borrow_mut().names.number(hash_text(name), name)

@@ -103,9 +103,8 @@ fn write_row(versions: &[(Version, isize)], names: &RepNames, rows: &mut RowBatc
         rows.cell(attributes.status.map(|status| status as i64).into());
         rows.cell(Cell::Double(f64::from_bits(attributes.skill_level)));
         rows.cell(Cell::Double(f64::from_bits(attributes.natural_frequency)));
-        rows.cell(Cell::Null);
+        rows.cell(attributes.phase.map_or(Cell::Null, |bits| Cell::Double(f64::from_bits(bits))));
         rows.cell(Cell::Integer(*active_deals as i64));
-        rows.cell(Cell::Null);
         rows.cell(Cell::Integer(attributes.updated_at));
     }
     rows.finish();

@@ -18,7 +18,7 @@ use crate::domain::binary::{BinaryReader, BinaryWriter, Malformed};
 use crate::domain::hash::SHARDS;
 
 /// The version of the format that this build writes and reads.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 /// A part is closed when it has so many bytes.
 pub const PART_BYTES: usize = 1 << 20;
 /// A frame is closed when it has so many bytes.
@@ -48,12 +48,20 @@ pub enum Section {
     Timers,
     /// Daily counts, with their responses.
     DailyKpis,
+    /// Clusters, networks, and what they say of leads.
+    Models,
 }
 
 impl Section {
     /// Every section, by number.
-    pub const ALL: [Section; 5] =
-        [Section::Entities, Section::Duplicates, Section::Sources, Section::Timers, Section::DailyKpis];
+    pub const ALL: [Section; 6] = [
+        Section::Entities,
+        Section::Duplicates,
+        Section::Sources,
+        Section::Timers,
+        Section::DailyKpis,
+        Section::Models,
+    ];
 }
 
 /// Why a snapshot cannot be restored.
@@ -90,6 +98,14 @@ pub enum SnapshotError {
         shard: u16,
         /// What is wrong.
         malformed: Malformed,
+    },
+    /// The clusters of a dealer cannot be read.
+    #[error(
+        "the clusters of a dealer's leads cannot be restored: {reason}; report this, and restore the checkpoint before"
+    )]
+    Clusters {
+        /// Why.
+        reason: String,
     },
     /// A part is missing, or parts came in another order than they were written in.
     #[error(

@@ -32,11 +32,21 @@ pub enum TableId {
     Sources,
     /// `epochs`
     Epochs,
+    /// `segments`
+    Segments,
+    /// `segment_members`
+    SegmentMembers,
+    /// `anomalies`
+    Anomalies,
+    /// `team_status`
+    TeamStatus,
+    /// `lead_assignments`
+    LeadAssignments,
 }
 
 impl TableId {
     /// Every table, in the order of their numbers.
-    pub const ALL: [TableId; 10] = [
+    pub const ALL: [TableId; 15] = [
         TableId::Dealers,
         TableId::Leads,
         TableId::Deals,
@@ -47,6 +57,11 @@ impl TableId {
         TableId::DeadLetters,
         TableId::Sources,
         TableId::Epochs,
+        TableId::Segments,
+        TableId::SegmentMembers,
+        TableId::Anomalies,
+        TableId::TeamStatus,
+        TableId::LeadAssignments,
     ];
 
     /// The declaration.
@@ -62,6 +77,11 @@ impl TableId {
             TableId::DeadLetters => &DEAD_LETTERS,
             TableId::Sources => &SOURCES,
             TableId::Epochs => &EPOCHS,
+            TableId::Segments => &SEGMENTS,
+            TableId::SegmentMembers => &SEGMENT_MEMBERS,
+            TableId::Anomalies => &ANOMALIES,
+            TableId::TeamStatus => &TEAM_STATUS,
+            TableId::LeadAssignments => &LEAD_ASSIGNMENTS,
         }
     }
 
@@ -212,16 +232,24 @@ static REPS: Table = Table {
             Double,
             "Natural frequency of the rep's oscillator in radians per hour; 1.0 until known.",
         ),
-        c("phase", Double, "Oscillator phase in radians; null until the model has it."),
+        c(
+            "phase",
+            Double,
+            "Oscillator phase in radians at the rep's own last event; what it is now is in topic team-status.",
+        )
+        .repetitive(),
         c("active_deals", Integer, "The rep's deals in stages prospect to contracted."),
         c("deals_today", Integer, "The rep's deals closed on the dealer's present local day.").computed(),
         c("active_leads", Integer, "The rep's active leads.").computed(),
-        c("member_status", Text, "overloaded, idle, crushing_it or normal; null until the model has it.").repetitive(),
+        c("member_status", Text, "overloaded, idle, crushing_it or normal, from active deals and deals today.")
+            .computed(),
         UPDATED_AT,
     ],
     view: Some(
         "select r.dealer_id, r.rep_id, r.name, r.status, r.skill_level, r.natural_frequency, r.phase, r.active_deals, \
-         coalesce(t.deals_today, 0) as deals_today, coalesce(a.active_leads, 0) as active_leads, r.member_status, r.updated_at \
+         coalesce(t.deals_today, 0) as deals_today, coalesce(a.active_leads, 0) as active_leads, \
+         case when r.active_deals > 5 then 'overloaded' when r.active_deals = 0 and coalesce(t.deals_today, 0) = 0 then 'idle' \
+         when coalesce(t.deals_today, 0) >= 2 then 'crushing_it' else 'normal' end as member_status, r.updated_at \
          from stored.reps r \
          left join (select c.dealer_id, c.rep_id, count(*) as deals_today from stored.deals c \
            left join stored.dealers z on c.dealer_id = z.dealer_id where c.closed_at is not null \
@@ -245,7 +273,8 @@ static CUSTOMERS: Table = Table {
         c("deals", Integer, "Deals that name the customer.").repetitive(),
         c("last_seen_at", Timestamp, "Greatest event of those leads and deals, or of the customer's own engagement."),
         c("engagement", Double, "Last detected engagement, 0 to 1."),
-        c("segment", Text, "Customer segment; null until the model has scored one of the leads.").repetitive(),
+        c("segment", Text, "Segment of the lead that was scored last; null until the model has scored one.")
+            .repetitive(),
     ],
     view: None,
 };
@@ -338,6 +367,81 @@ pub static ARCHIVE: Table = Table {
         c("log_offset", Integer, "Offset in the partition.").key(),
         c("received_at", Timestamp, "The log's own time of the record."),
         c("payload", Bytes, "Its bytes."),
+    ],
+    view: None,
+};
+
+static SEGMENTS: Table = Table {
+    name: "segments",
+    comment: "Clusters of each dealer's leads.",
+    columns: &[
+        DEALER_ID,
+        c("cluster_id", Integer, "The cluster, 0 to 4.").key().repetitive(),
+        c("name", Text, "The segment that its centroid is, by rule.").repetitive(),
+        c("priority", Double, "How soon to serve its customers, 0 to 1.").repetitive(),
+        c("customers", Integer, "Leads that are in it now.").repetitive(),
+        c("outliers", Integer, "Unusual ones among them.").repetitive(),
+        c("centroid", Text, "Its ten features, each 0 to 1, as a JSON list."),
+        c("updated_at", Timestamp, "Time of the last lead that came, changed or went."),
+    ],
+    view: None,
+};
+
+static SEGMENT_MEMBERS: Table = Table {
+    name: "segment_members",
+    comment: "Which cluster each lead is in.",
+    columns: &[
+        DEALER_ID,
+        c("lead_id", Text, "The lead, within the dealer.").key(),
+        c("cluster_id", Integer, "The cluster, 0 to 4.").repetitive(),
+        c("customer_id", Text, "Who enquires."),
+        c("confidence", Double, "The probability that the cluster is the right one."),
+        c("is_outlier", Boolean, "Whether the lead is unusual."),
+    ],
+    view: None,
+};
+
+static ANOMALIES: Table = Table {
+    name: "anomalies",
+    comment: "Leads that are unusual among their dealer's.",
+    columns: &[
+        DEALER_ID,
+        c("lead_id", Text, "The lead, within the dealer.").key(),
+        c("customer_id", Text, "Who enquires."),
+        c("cluster_id", Integer, "The nearest cluster, 0 to 4.").repetitive(),
+        c("score", Double, "How unusual it is: 0 to 1, of the seed form its distance in deviations."),
+        c("reason", Text, "The three features that are furthest off, with their values and the expected ranges."),
+        c("features", Text, "Its ten features, each 0 to 1, as a JSON object."),
+        c("detected_at", Timestamp, "Since when it is unusual."),
+    ],
+    view: None,
+};
+
+static TEAM_STATUS: Table = Table {
+    name: "team_status",
+    comment: "How each dealer's team moves, as it was told last.",
+    columns: &[
+        DEALER_ID,
+        c("coherence", Double, "How well the reps on duty move together, 0 to 1; null while nobody is."),
+        c("status", Text, "excellent, good, needs_attention or critical; null while nobody is on duty.").repetitive(),
+        c("mean_phase", Double, "Mean phase of the reps on duty in radians, 0 to 2π; null while nobody is."),
+        c("reps", Integer, "Reps on duty.").repetitive(),
+        c("coverage", Double, "Share of staffed time with at least one rep ready; null before the first."),
+        c("updated_at", Timestamp, "When it was told."),
+    ],
+    view: None,
+};
+
+static LEAD_ASSIGNMENTS: Table = Table {
+    name: "lead_assignments",
+    comment: "Which rep has each lead.",
+    columns: &[
+        DEALER_ID,
+        c("lead_id", Text, "The lead, within the dealer.").key(),
+        c("rep_id", Text, "The rep.").repetitive(),
+        c("score", Double, "What the pair was worth."),
+        c("assigned_at", Timestamp, "Since when."),
+        c("epoch", Integer, "The epoch in which the row was written."),
     ],
     view: None,
 };

@@ -63,6 +63,34 @@ impl Zone {
         }
         (time_ms + self.offset_ms).div_euclid(DAY_MS)
     }
+
+    /// The minute of the local day at `time_ms`, from 0 to 1,439.
+    pub fn local_minute(&mut self, time_ms: i64) -> u16 {
+        let day = self.local_day(time_ms);
+        let known = time_ms >= self.valid_from_ms && time_ms < self.valid_until_ms;
+        let offset_ms = if known { self.offset_ms } else { self.offset_at(time_ms) };
+        ((time_ms + offset_ms - day * DAY_MS) / 60_000) as u16
+    }
+
+    /// The first instant behind `time_ms` at which another local date holds than there: local midnight, or the end of the hour that a
+    /// change to summer time takes from it.
+    pub fn next_midnight(&mut self, time_ms: i64) -> i64 {
+        let today = self.local_day(time_ms);
+        // No local day is longer than 26 hours, and no offset changes twice on one.
+        let (mut before, mut after) = (time_ms, time_ms + 26 * 3_600_000);
+        while self.local_day(after) == today {
+            (before, after) = (after, after + 26 * 3_600_000);
+        }
+        while after - before > 1 {
+            let middle = before + (after - before) / 2;
+            if self.local_day(middle) == today {
+                before = middle;
+            } else {
+                after = middle;
+            }
+        }
+        after
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +110,24 @@ mod tests {
         assert_eq!(day("America/New_York", "2026-03-09T04:00:00Z"), "2026-03-09");
         assert_eq!(day("Asia/Kathmandu", "2026-03-08T18:15:00Z"), "2026-03-09");
         assert!(Zone::parse("Mars/Olympus").is_none());
+    }
+
+    #[test]
+    fn midnights_and_minutes_follow_the_zone() {
+        let at = |time: &str| parse_rfc3339_ms(time.as_bytes()).unwrap();
+        for (zone, from, midnight) in [
+            ("UTC", "2026-03-08T00:00:00Z", "2026-03-09T00:00:00Z"),
+            ("America/New_York", "2026-03-07T05:00:00Z", "2026-03-08T05:00:00Z"),
+            ("America/New_York", "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"),
+            ("America/New_York", "2026-11-01T12:00:00Z", "2026-11-02T05:00:00Z"),
+            ("Asia/Kathmandu", "2026-03-08T18:14:59.999Z", "2026-03-08T18:15:00Z"),
+            // The clocks went from 24:00 to 1:00.
+            ("America/Sao_Paulo", "2018-11-03T12:00:00Z", "2018-11-04T03:00:00Z"),
+        ] {
+            assert_eq!(Zone::parse(zone).unwrap().next_midnight(at(from)), at(midnight), "{zone} {from}");
+        }
+        assert_eq!(Zone::parse("America/New_York").unwrap().local_minute(at("2026-03-08T07:00:00Z")), 180);
+        assert_eq!(Zone::parse("Asia/Kathmandu").unwrap().local_minute(at("2026-03-08T18:14:59.999Z")), 1_439);
     }
 
     #[test]

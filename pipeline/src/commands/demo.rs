@@ -11,6 +11,9 @@ use operators::domain::time::format_rfc3339;
 
 use super::run::print_report;
 use super::{CommandError, load_config_with};
+use crate::config::Config;
+use crate::http::commands::now_ms;
+use crate::http::server::HttpServer;
 use crate::logs::{PARTITIONS_DEFAULT, open_log, topic_specs};
 use crate::produce::{Pace, produce};
 use crate::run::audit::audit;
@@ -19,9 +22,10 @@ use crate::run::live::{Control, run as run_live};
 use crate::run::live_settings;
 use crate::run::starting::describe_inputs;
 use crate::run::stores::open_stores;
+use crate::run::tables::Observer;
 use crate::serving::Serving;
 use crate::signals::stop_on_signals;
-use crate::simulate::{DisorderOptions, SimulateOptions, simulate};
+use crate::simulate::{DisorderOptions, SimulateOptions, StartDate, simulate};
 
 /// How often the demo looks whether everything is through.
 const LOOK: Duration = Duration::from_millis(20);
@@ -38,7 +42,7 @@ pub struct Arguments {
     /// The same seed gives the same events
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Events a second; as fast as they are taken if not given
+    /// Events a second of a world of the past; if not given, the past comes as fast as it is taken, and then each event at its time
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
     /// End when every event is through, and audit what was written
@@ -60,6 +64,11 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let events = scratch.path().join("events");
     let mut options = SimulateOptions::new(events.clone(), arguments.dealers, arguments.events, arguments.seed);
     options.disorder = Some(DisorderOptions::default());
+    // What ends by itself is the same every time; what is looked at happens now: its world ends tomorrow.
+    let is_live = !arguments.exit && arguments.rate.is_none();
+    if is_live {
+        options.start = StartDate::days_before(now_ms(), options.days - 1).unwrap_or_default();
+    }
     simulate(&options).map_err(CommandError::failed)?;
 
     let data_dir = arguments.data_dir.clone().unwrap_or_else(|| scratch.path().join("data"));
@@ -67,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let mut own = vec![("DEALERFLOW_DATA_DIR", data_dir), ("DEALERFLOW_SOURCE__KIND", "embedded")];
     if arguments.exit {
         // Nobody connects to a demo that ends by itself, so that several may run at once.
-        own.push(("DEALERFLOW_SQL__LISTEN", "127.0.0.1:0"));
+        own.extend([("DEALERFLOW_SQL__LISTEN", "127.0.0.1:0"), ("DEALERFLOW_HTTP__LISTEN", "127.0.0.1:0")]);
     }
     let config = load_config_with(None, &own)?;
     let log = open_log(&config).map_err(CommandError::failed)?;
@@ -79,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 
     let control = Control::default();
     stop_on_signals(&control.stop).map_err(CommandError::failed)?;
-    let pace = arguments.rate.map_or(Pace::Unbounded, Pace::PerSecond);
+    let pace = if is_live { Pace::AsItHappens } else { arguments.rate.map_or(Pace::Unbounded, Pace::PerSecond) };
     let produced = Arc::new(AtomicU64::new(u64::MAX));
     let producer = {
         let (log, control, produced) = (Arc::clone(&log), control.clone(), Arc::clone(&produced));
@@ -112,11 +121,13 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     }
     let stores = open_stores(&config).map_err(CommandError::failed)?;
     let serving = Serving::start(&config, &stores.history).map_err(CommandError::failed)?;
-    if !arguments.exit {
-        println!("SQL on {}: {}", serving.sql_address(), serving.psql_line(&config));
-    }
-    let report = run_live(&log, &live_settings(&config), &stores, &serving.tables, Seats::Alone, &control);
-    let report = report.map_err(CommandError::failed)?;
+    let (server, observer) = HttpServer::start(&config, &log, &serving, &control).map_err(CommandError::failed)?;
+    print_addresses(&server, &serving, &config);
+    let observers: Vec<Box<dyn Observer>> = vec![Box::new(observer)];
+    let settings = live_settings(&config);
+    let outcome = run_live(&log, &settings, &stores, &serving.tables, Seats::Alone, &control, observers);
+    server.stop();
+    let report = outcome.map_err(CommandError::failed)?;
     match producer.join() {
         Ok(outcome) => outcome.map(drop).map_err(CommandError::failed)?,
         Err(_) => return Err(CommandError::failed("the producer failed")),
@@ -137,6 +148,16 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         HumanCount(audited.messages),
     );
     Ok(())
+}
+
+/// Where to look, and lines to try.
+pub(crate) fn print_addresses(server: &HttpServer, serving: &Serving, config: &Config) {
+    let url = server.url();
+    println!("HTTP on {}: {url}/floor and {url}/pulse/meta", server.address());
+    println!("SQL on {}: {}", serving.sql_address(), serving.psql_line(config));
+    println!("  curl '{url}/api/intelligence/insights?dealerId=d-0001'");
+    println!("  curl -N '{url}/api/pulse-stream?topics=kpis,team'");
+    println!("  {url}/api/openapi.json has the rest, {url}/metrics the metrics");
 }
 
 /// Records that the input topics of an embedded log were ever given: offsets are consecutive there.

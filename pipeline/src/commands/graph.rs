@@ -9,12 +9,13 @@ use std::sync::atomic::AtomicU64;
 use connectors::files::{ChunkReader, Plan};
 use connectors::objects::Objects;
 use operators::dataflow::entities::EntitySettings;
+use operators::dataflow::intelligence::settings::PreparedModels;
 use operators::dataflow::statistics::Statistics;
 use timely::logging::{TimelyEvent, TimelyEventBuilder};
 
 use super::CommandError;
 use crate::failure::Failure;
-use crate::graph::{self, Outputs};
+use crate::graph::{self, GraphSettings, Outputs};
 use crate::replay::chunks::ReplayInput;
 use crate::replay::source::Source;
 
@@ -72,7 +73,7 @@ pub fn run(_arguments: &Arguments) -> Result<(), CommandError> {
             topics_done: Box::new(|_| {}),
             failure: Failure::default(),
         };
-        let settings = EntitySettings {
+        let entities = EntitySettings {
             dedup_horizon_ms: 0,
             dedup_keys_max: 0,
             retention_ms: 0,
@@ -80,6 +81,8 @@ pub fn run(_arguments: &Arguments) -> Result<(), CommandError> {
             snapshots: false,
             restored_rows: false,
         };
+        // The models live in the entity machine's operator: the graph is the same without them.
+        let settings = GraphSettings { entities, models: PreparedModels::none() };
         let statistics = Rc::new(RefCell::new(Statistics::default()));
         worker.dataflow(|scope| graph::replay(scope, input.clone(), settings, Some(outputs), &statistics));
         while worker.step() {}

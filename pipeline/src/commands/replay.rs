@@ -73,6 +73,9 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         dedup_horizon_ms: config.dedup_horizon_ms() as i64,
         dedup_keys_max: config.pipeline.dedup_keys_max as usize,
         retention_ms: config.retention_ms() as i64,
+        // A file has no late events, so nothing waits for them.
+        models: config.prepared_models(0),
+        models_fingerprint: config.models.fingerprint(),
     };
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     let style = "{bar:40} {pos}/{len} events  {per_sec}  {eta}";
@@ -120,7 +123,18 @@ fn print_summary(report: &ReplayReport, with_rows: bool) {
     println!("\n{:<16} {:>12} {:>12}", "table", "rows", "versions");
     for id in TableId::ALL {
         // What nobody reads is not computed: without outputs some tables do not exist.
-        let counted = with_rows || !matches!(id, TableId::Customers | TableId::DeadLetters | TableId::Epochs);
+        let is_read_alone = matches!(
+            id,
+            TableId::Customers
+                | TableId::DeadLetters
+                | TableId::Epochs
+                | TableId::Segments
+                | TableId::SegmentMembers
+                | TableId::Anomalies
+                | TableId::TeamStatus
+                | TableId::LeadAssignments
+        );
+        let counted = with_rows || !is_read_alone;
         let rows =
             if counted { HumanCount(statistics.live_rows[id as usize].max(0) as u64).to_string() } else { "-".into() };
         let versions = if with_rows { HumanCount(statistics.versions[id as usize]).to_string() } else { "-".into() };

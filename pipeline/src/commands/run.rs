@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use indicatif::HumanCount;
 use operators::domain::time::format_rfc3339;
 
+use super::demo::print_addresses;
 use super::{CommandError, load_config};
+use crate::http::server::HttpServer;
 use crate::logs::open_log;
 use crate::processes::{Processes, read_hostfile};
 use crate::run::cluster::{ClusterError, ClusterIdentity, ClusterSettings, Connected, end_with_the_others, gather};
@@ -15,6 +17,7 @@ use crate::run::follower::follow;
 use crate::run::live::{Control, LiveSettings, RunReport, run as run_live};
 use crate::run::live_settings;
 use crate::run::stores::open_stores;
+use crate::run::tables::Observer;
 use crate::serving::Serving;
 use crate::signals::stop_on_signals;
 
@@ -87,8 +90,12 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let log = open_log(&config).map_err(CommandError::failed)?;
     let stores = open_stores(&config).map_err(CommandError::failed)?;
     let serving = Serving::start(&config, &stores.history).map_err(CommandError::failed)?;
-    println!("SQL on {}: {}", serving.sql_address(), serving.psql_line(&config));
-    let report = run_live(&log, &settings, &stores, &serving.tables, seats, &control).map_err(CommandError::failed)?;
+    let (server, observer) = HttpServer::start(&config, &log, &serving, &control).map_err(CommandError::failed)?;
+    print_addresses(&server, &serving, &config);
+    let observers: Vec<Box<dyn Observer>> = vec![Box::new(observer)];
+    let outcome = run_live(&log, &settings, &stores, &serving.tables, seats, &control, observers);
+    server.stop();
+    let report = outcome.map_err(CommandError::failed)?;
     if let Some(others) = others {
         others.wait().map_err(CommandError::failed)?;
     }

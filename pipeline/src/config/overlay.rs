@@ -5,9 +5,10 @@ use toml::Value;
 use super::Config;
 use super::client_settings::ClientSettings;
 use super::error::{Origin, Problem};
-use super::layers::{Entries, Entry, KeyPath, dotted, flatten};
+use super::layers::{Entries, KeyPath, dotted, flatten};
+use super::models::overlay_models;
 use super::reader::Reader;
-use super::sections::{KafkaSection, PipelineSection, SqlSection, Token};
+use super::sections::{HttpSection, KafkaSection, PipelineSection, SqlSection, Token};
 use super::store_url::StoreUrl;
 
 /// How to mend tokens that stand anywhere but in a list of tables.
@@ -32,7 +33,7 @@ pub(super) fn overlay(config: &mut Config, entries: Entries) -> Vec<Problem> {
         overlay_client(&mut reader, table, &mut store.client);
     }
     reader.set(&["archive", "retention"], &mut config.archive.retention);
-    reader.set(&["http", "listen"], &mut config.http.listen);
+    overlay_http(&mut reader, &mut config.http);
     overlay_sql(&mut reader, &mut config.sql);
     overlay_tokens(&mut reader, &mut config.security.token);
     overlay_models(&mut reader, &mut config.models);
@@ -66,6 +67,18 @@ fn overlay_pipeline(reader: &mut Reader, pipeline: &mut PipelineSection) {
     reader.set(&["pipeline", "timer_grace"], &mut pipeline.timer_grace);
     reader.set(&["pipeline", "commit_bytes_max"], &mut pipeline.commit_bytes_max);
     reader.set(&["pipeline", "tables"], &mut pipeline.tables);
+}
+
+fn overlay_http(reader: &mut Reader, http: &mut HttpSection) {
+    reader.set(&["http", "listen"], &mut http.listen);
+    reader.set(&["http", "certificate_file"], &mut http.certificate_file);
+    reader.set(&["http", "key_file"], &mut http.key_file);
+    reader.set(&["http", "requests_per_second"], &mut http.requests_per_second);
+    reader.set(&["http", "body_bytes_max"], &mut http.body_bytes_max);
+    reader.set(&["http", "timeout"], &mut http.timeout);
+    reader.set(&["http", "streams_max"], &mut http.streams_max);
+    reader.set(&["http", "pulse_bytes_max"], &mut http.pulse_bytes_max);
+    reader.set(&["http", "results_max"], &mut http.results_max);
 }
 
 fn overlay_sql(reader: &mut Reader, sql: &mut SqlSection) {
@@ -134,41 +147,4 @@ fn read_dealers(reader: &mut Reader, origin: &Origin) -> Option<Vec<String>> {
     };
     reader.problem(&path, origin, fault, remedy);
     None
-}
-
-/// Models read their own tables; here only the shape is held: `[models.<model>]`.
-fn overlay_models(reader: &mut Reader, models: &mut toml::Table) {
-    for (path, entry) in reader.take_table(&["models"]) {
-        if path.len() < 3 {
-            let remedy = format!("set the model's keys, under [{}]", dotted(&path));
-            reader.problem(&path, &entry.origin, "is not a table", remedy);
-        } else if insert(models, &path[1..], model_value(&entry)).is_none() {
-            let remedy = "keep either the value or the keys inside it";
-            reader.problem(&path, &entry.origin, "lies inside a key that also has a value", remedy);
-        }
-    }
-}
-
-/// A variable's text is read as TOML where it is TOML (`0.5`, `true`, `[1, 2]`), and is text otherwise.
-fn model_value(entry: &Entry) -> Value {
-    match (&entry.origin, &entry.value) {
-        (Origin::Variable(_), Value::String(text)) => {
-            let parsed = format!("value = {text}").parse::<toml::Table>().ok();
-            // Text with line ends could smuggle in further keys: then it is no single value.
-            let single = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
-            single.unwrap_or_else(|| entry.value.clone())
-        }
-        (_, value) => value.clone(),
-    }
-}
-
-/// Puts a value at the end of a path of tables; `None` if something on the way is no table.
-fn insert(table: &mut toml::Table, path: &[String], value: Value) -> Option<()> {
-    let (key, tables) = path.split_last()?;
-    let mut inner = table;
-    for name in tables {
-        inner = inner.entry(name.clone()).or_insert_with(|| Value::Table(toml::Table::new())).as_table_mut()?;
-    }
-    inner.insert(key.clone(), value);
-    Some(())
 }

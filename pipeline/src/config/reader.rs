@@ -11,7 +11,7 @@ use super::client_settings::is_secret;
 use super::error::{Origin, Problem};
 use super::layers::{Entries, Entry, KeyPath, dotted, variable_name};
 use super::nearest::nearest;
-use super::setting::Setting;
+use super::setting::{Bare, Setting};
 
 /// Entries not yet taken, the keys asked for so far, and what was wrong.
 pub(super) struct Reader {
@@ -78,8 +78,12 @@ impl Reader {
     pub(super) fn typed<T: Setting>(&mut self, path: &[String], entry: &Entry) -> Option<T> {
         let text = match &entry.value {
             // Whatever a variable holds is text: the key's type says how it reads.
-            Value::String(text) if !T::INTEGER || matches!(entry.origin, Origin::Variable(_)) => text.clone(),
-            Value::Integer(number) if T::INTEGER => number.to_string(),
+            Value::String(text) if T::BARE == Bare::Quoted || matches!(entry.origin, Origin::Variable(_)) => {
+                text.clone()
+            }
+            Value::Integer(number) if matches!(T::BARE, Bare::Integer | Bare::Number) => number.to_string(),
+            Value::Float(number) if T::BARE == Bare::Number => number.to_string(),
+            Value::Boolean(value) if T::BARE == Bare::Boolean => value.to_string(),
             value => {
                 let fault = format!("is {}", wrong_type(path, value));
                 self.problem(path, &entry.origin, fault, format!("it must be {}", T::PERMITTED));

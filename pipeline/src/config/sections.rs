@@ -90,6 +90,30 @@ pub struct ArchiveSection {
     pub retention: Duration,
 }
 
+/// `[http]`: the HTTP server and its bounds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSection {
+    /// Loopback only, while there are no tokens. Port 0 lets the system choose one.
+    pub listen: SocketAddr,
+    /// PEM file of the certificate for TLS, the server's own first; empty without.
+    pub certificate_file: String,
+    /// PEM file of its key.
+    pub key_file: String,
+    /// Requests a second of one caller, at least 1.
+    pub requests_per_second: u32,
+    /// The longest body of a request; more than nothing.
+    pub body_bytes_max: ByteSize,
+    /// The longest a request may take; more than nothing.
+    pub timeout: Duration,
+    /// Event streams that are open at once, at least 1.
+    pub streams_max: u32,
+    /// Updates kept for readers that resume; more than nothing.
+    pub pulse_bytes_max: ByteSize,
+    /// Results of commands kept for repeats, at least 1.
+    pub results_max: u32,
+}
+
 /// `[sql]`: the SQL server, and bounds on what it is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,14 +142,6 @@ pub struct SqlSection {
     pub retained_epochs: u32,
     /// The most memory for those.
     pub retained_bytes: ByteSize,
-}
-
-/// `[http]`: where the server listens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListenSection {
-    /// Loopback only, while there are no tokens. Port 0 lets the system choose one.
-    pub listen: SocketAddr,
 }
 
 /// `[security]`: who may call.

@@ -11,13 +11,26 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// How a value stands in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bare {
+    /// In quotes.
+    Quoted,
+    /// As a whole number.
+    Integer,
+    /// As a number with or without a fraction.
+    Number,
+    /// As true or false.
+    Boolean,
+}
+
 /// A value that one key of the configuration can hold.
 pub(super) trait Setting: Sized {
     /// What may stand here, reading on from "it must be …".
     const PERMITTED: &'static str;
 
-    /// Whether the file writes it as a bare integer; otherwise it stands in quotes.
-    const INTEGER: bool = false;
+    /// How the file writes it.
+    const BARE: Bare = Bare::Quoted;
 
     /// Reads the value.
     ///
@@ -63,10 +76,41 @@ impl Setting for PathBuf {
 
 impl Setting for u32 {
     const PERMITTED: &'static str = "a whole number without quotes";
-    const INTEGER: bool = true;
+    const BARE: Bare = Bare::Integer;
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| format!("is not a whole number from 0 to {}", Self::MAX))
+    }
+}
+
+impl Setting for bool {
+    const PERMITTED: &'static str = "true or false without quotes";
+    const BARE: Bare = Bare::Boolean;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "is neither true nor false".to_owned())
+    }
+}
+
+/// A finite number, zero or more.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Share(f64);
+
+impl Share {
+    /// The number.
+    pub fn value(self) -> f64 {
+        self.0
+    }
+}
+
+impl Setting for Share {
+    const PERMITTED: &'static str = "a number such as 0.01 without quotes";
+    const BARE: Bare = Bare::Number;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+        number.map(Share).ok_or_else(|| "is no number of at least 0".to_owned())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use operators::dataflow::intelligence::settings::ModelSettings;
+
 use super::testing::Folder;
 use super::{Config, ConfigError, DEFAULTS, Role, SourceKind, StoreUrl};
 
@@ -38,8 +40,10 @@ token_file = "/run/secrets/analyst"
 role = "viewer"
 dealers = ["d-0001", "d-0002"]
 [models.whaco]
-radius = 0.5
-"a.b" = [1, 2]
+mode = "seed"
+[models.oscillators]
+enabled = false
+strength = 1
 "#;
 
 fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -109,7 +113,7 @@ fn the_effective_configuration_is_golden_and_masks_secrets() {
 #[test]
 fn the_effective_configuration_reads_back() {
     let config = load(
-        "[models.whaco]\nradius = 0.5\n[kafka.client]\ndebug = \"all\"",
+        "[models.whaco]\nflag_rate = 0.05\n[kafka.client]\ndebug = \"all\"",
         &[("DEALERFLOW_HTTP__LISTEN", "[::1]:1")],
     )
     .unwrap();
@@ -131,9 +135,8 @@ fn variables_stand_over_the_file() {
         ("DEALERFLOW_KAFKA__CLIENT__SASL_PASSWORD", "swordfish"),
         ("DEALERFLOW_KAFKA__CLIENT__LOG__LEVEL", "7"),
         ("DEALERFLOW_PIPELINE__WORKERS", "16"),
-        ("DEALERFLOW_MODELS__WHACO__RADIUS", "0.25"),
-        ("DEALERFLOW_MODELS__WHACO__MODE", "north wind"),
-        ("DEALERFLOW_MODELS__WHACO__LINES", "1\nother = 2"),
+        ("DEALERFLOW_MODELS__WHACO__FLAG_RATE", "0.25"),
+        ("DEALERFLOW_MODELS__OSCILLATORS__ENABLED", "true"),
         ("HOME", "/root"),
     ];
     let config = load(WHOLE_FILE, &variables).unwrap();
@@ -141,9 +144,11 @@ fn variables_stand_over_the_file() {
     assert_eq!(config.kafka.brokers.to_string(), "kafka-3:9092");
     let client: Vec<_> = config.kafka.client.iter().collect();
     assert!(client.contains(&("sasl.password", "swordfish")) && client.contains(&("log_level", "7")), "{client:?}");
-    let expect: toml::Table =
-        toml::toml! { whaco = { radius = 0.25, mode = "north wind", lines = "1\nother = 2", "a.b" = [1, 2] } };
-    assert_eq!(config.models, expect);
+    let models = toml::Value::try_from(&config.models).unwrap();
+    assert_eq!(models["whaco"]["flag_rate"].as_float(), Some(0.25));
+    assert_eq!(models["whaco"]["mode"].as_str(), Some("seed"));
+    assert_eq!(models["oscillators"]["enabled"].as_bool(), Some(true));
+    assert_eq!(models["oscillators"]["strength"].as_float(), Some(1.0));
 }
 
 #[test]
@@ -191,14 +196,46 @@ fn tables_and_values_are_not_confused() {
         "[pipeline.tick]\nms = 50",
         "F: `pipeline.tick.ms` lies inside a key that is no table: set `pipeline.tick` itself",
     );
-    check_problem("models.whaco = 5", "F: `models.whaco` is not a table: set the model's keys, under [models.whaco]");
-    check_problems(
-        "[models.whaco]\nradius = 5",
-        &[("DEALERFLOW_MODELS__WHACO__RADIUS__MAX", "6")],
-        &[
-            "variable DEALERFLOW_MODELS__WHACO__RADIUS__MAX: `models.whaco.radius.max` lies inside a key that also has a value: keep either the value or the keys inside it",
-        ],
+    check_problem(
+        "models.whaco = 5",
+        "F: `models.whaco` is a table, not a value: set the keys inside it, under [models.whaco]",
     );
+    check_variable_problem(
+        ("DEALERFLOW_MODELS__WHACO__MODE__MAX", "6"),
+        "variable DEALERFLOW_MODELS__WHACO__MODE__MAX: `models.whaco.mode.max` lies inside a key that is no table: set \
+         `DEALERFLOW_MODELS__WHACO__MODE` itself",
+    );
+}
+
+#[test]
+fn models_are_told_within_bounds() {
+    check_problem(
+        "[models.whaco]\nflagrate = 0.02",
+        "F: `models.whaco.flagrate` is not a known key: did you mean `models.whaco.flag_rate`?",
+    );
+    check_problem(
+        "[models.whaco]\nenabled = \"yes\"",
+        "F: `models.whaco.enabled` is \"yes\", text in quotes: it must be true or false without quotes",
+    );
+    check_problem(
+        "[models.whaco]\nflag_rate = 0.7",
+        "F: `models.whaco.flag_rate` is 0.7: it must be a number from 0.000001 to 0.5",
+    );
+    check_problem(
+        "[models.oscillators]\nstrength = -1",
+        "F: `models.oscillators.strength` is -1, which is no number of at least 0: it must be a number such as 0.01 without quotes",
+    );
+    check_problem(
+        "[models.assignment]\nlead_cap = 0",
+        "F: `models.assignment.lead_cap` is 0: it must be a whole number from 1 to 10000",
+    );
+    let settings = load("[models.assignment]\nenabled = false", &[]).unwrap().models.settings(5);
+    assert!(settings.assignment.is_none() && settings.whaco.is_some() && settings.timer_grace_ms == 5);
+}
+
+#[test]
+fn the_defaults_of_the_models_are_those_of_their_definitions() {
+    assert_eq!(Config::default().models.settings(0), ModelSettings::standard());
 }
 
 #[test]

@@ -4,8 +4,11 @@
 
 use std::net::SocketAddr;
 
+use operators::models::oscillators::network::STRENGTH_MAX;
+
 use super::error::{Origin, Problem};
 use super::layers::{Entries, Entry, KeyPath, dotted};
+use super::models::ModelsSection;
 use super::store_url::StoreUrl;
 use super::{Config, Duration};
 
@@ -37,6 +40,7 @@ pub(super) fn validate(config: &Config, origins: &Origins, problems: &mut Vec<Pr
     listeners(config, &mut rules);
     stores(config, &mut rules);
     tokens(config, &mut rules);
+    models(config, &mut rules);
 }
 
 struct Rules<'a> {
@@ -81,6 +85,9 @@ fn limits(config: &Config, rules: &mut Rules<'_>) {
     for (key, count) in [
         ("pipeline.dedup_keys_max", pipeline.dedup_keys_max),
         ("replay.epoch_records", config.replay.epoch_records),
+        ("http.requests_per_second", config.http.requests_per_second),
+        ("http.streams_max", config.http.streams_max),
+        ("http.results_max", config.http.results_max),
         ("sql.connections_max", config.sql.connections_max),
         ("sql.queries_max", config.sql.queries_max),
         ("sql.threads", config.sql.threads),
@@ -91,6 +98,8 @@ fn limits(config: &Config, rules: &mut Rules<'_>) {
     for (key, size) in [
         ("pipeline.memory_limit", pipeline.memory_limit),
         ("pipeline.commit_bytes_max", pipeline.commit_bytes_max),
+        ("http.body_bytes_max", config.http.body_bytes_max),
+        ("http.pulse_bytes_max", config.http.pulse_bytes_max),
         ("sql.memory_limit", config.sql.memory_limit),
     ] {
         rules.hold(&[key], size.bytes() > 0, format!("is \"{size}\""), "it must be more than nothing");
@@ -103,12 +112,13 @@ fn limits(config: &Config, rules: &mut Rules<'_>) {
 
 fn times(config: &Config, rules: &mut Rules<'_>) {
     let pipeline = &config.pipeline;
-    let positive: [(&str, Duration); 5] = [
+    let positive: [(&str, Duration); 6] = [
         ("pipeline.tick", pipeline.tick),
         ("pipeline.dedup_horizon", pipeline.dedup_horizon),
         ("pipeline.idle_after", pipeline.idle_after),
         ("checkpoint.interval", config.checkpoint.interval),
         ("parquet.interval", config.parquet.interval),
+        ("http.timeout", config.http.timeout),
     ];
     for (key, duration) in positive {
         rules.hold(&[key], !duration.is_zero(), format!("is \"{duration}\""), "it must be at least \"1ms\"");
@@ -127,15 +137,15 @@ fn listeners(config: &Config, rules: &mut Rules<'_>) {
         let remedy = "listen on 127.0.0.1, or say who may call in [[security.token]]";
         rules.hold(&[key, "security.token"], closed, fault, remedy);
     }
-    let files = [&config.sql.certificate_file, &config.sql.key_file];
-    let both_or_none = files[0].is_empty() == files[1].is_empty();
-    let fault = "stands without the other of the two".to_owned();
-    let keys = if files[0].is_empty() {
-        ["sql.key_file", "sql.certificate_file"]
-    } else {
-        ["sql.certificate_file", "sql.key_file"]
-    };
-    rules.hold(&keys, both_or_none, fault, "name both files for TLS, or none");
+    let sql_files = [("sql.certificate_file", &config.sql.certificate_file), ("sql.key_file", &config.sql.key_file)];
+    let http_files =
+        [("http.certificate_file", &config.http.certificate_file), ("http.key_file", &config.http.key_file)];
+    for [certificate, key] in [sql_files, http_files] {
+        let both_or_none = certificate.1.is_empty() == key.1.is_empty();
+        let fault = "stands without the other of the two".to_owned();
+        let keys = if certificate.1.is_empty() { [key.0, certificate.0] } else { [certificate.0, key.0] };
+        rules.hold(&keys, both_or_none, fault, "name both files for TLS, or none");
+    }
     let fault = format!("is \"{sql}\", the port that http.listen, \"{http}\", takes already");
     rules.hold(&["sql.listen", "http.listen"], !collide(http, sql), fault, "give it another port");
 }
@@ -151,6 +161,33 @@ fn stores(config: &Config, rules: &mut Rules<'_>) {
     let fault = format!("is \"{parquet}\", the place of checkpoint.url");
     let remedy = "give each a place of its own: both delete files there that they do not need any more";
     rules.hold(&["parquet.url", "checkpoint.url"], checkpoint != parquet, fault, remedy);
+}
+
+fn models(config: &Config, rules: &mut Rules<'_>) {
+    let ModelsSection { whaco, oscillators, assignment } = &config.models;
+    let flag_rate = whaco.flag_rate.value();
+    let remedy = "it must be a number from 0.000001 to 0.5";
+    rules.hold(&["models.whaco.flag_rate"], (1e-6..=0.5).contains(&flag_rate), format!("is {flag_rate}"), remedy);
+    let strength = oscillators.strength.value();
+    let remedy = "it must be a number from 0 to 3";
+    rules.hold(
+        &["models.oscillators.strength"],
+        (0.0..=STRENGTH_MAX).contains(&strength),
+        format!("is {strength}"),
+        remedy,
+    );
+    for (key, count, least, greatest) in [
+        ("models.assignment.lead_cap", assignment.lead_cap, 1, 10_000),
+        ("models.assignment.reassignments_max", assignment.reassignments_max, 0, 1_000),
+        ("models.assignment.alternatives_max", assignment.alternatives_max, 0, 16),
+        ("models.assignment.iterations", assignment.iterations, 1, 100),
+    ] {
+        let remedy = format!("it must be a whole number from {least} to {greatest}");
+        rules.hold(&[key], (least..=greatest).contains(&count), format!("is {count}"), &remedy);
+    }
+    let limit = assignment.response_limit;
+    let (key, remedy) = ("models.assignment.response_limit", "it must be at least \"1ms\"");
+    rules.hold(&[key], !limit.is_zero(), format!("is \"{limit}\""), remedy);
 }
 
 /// Two tokens in one file would be one token with two roles. While a token has another problem its number here may be wrong.

@@ -1,7 +1,7 @@
 //! The sink operator of a running pipeline: everything that an epoch gave, on worker 0, once it is whole.
 //!
 //! ```text
-//!   rows, dead letters, counts of all workers ─exchange to worker 0─▶ kept by epoch ─(frontier passes)─▶ EpochOutput, in order
+//!   rows, messages, dead letters, counts of all workers ─exchange to worker 0─▶ kept by epoch ─(frontier passes)─▶ EpochOutput, in order
 //! ```
 
 use std::collections::BTreeMap;
@@ -11,16 +11,17 @@ use operators::dataflow::driver::Epoch;
 use operators::dataflow::entities::EpochCounts;
 use operators::dataflow::letters::DeadLetter;
 use operators::dataflow::snapshot::SnapshotPart;
+use operators::domain::messages::MessageBatch;
 use operators::domain::rows::RowBatch;
 use operators::domain::tables::TableId;
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Stream;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::operator::Operator;
 
 use crate::arrow_rows::RowSlice;
-use crate::messages::letter_order;
+use crate::messages::{SharedMessage, letter_order, sort_messages};
 
 /// All that an epoch gave.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +32,8 @@ pub struct EpochOutput {
     pub events: u64,
     /// Records that were not, in the order of their messages.
     pub letters: Vec<DeadLetter>,
+    /// What the models say, in the order of their messages.
+    pub messages: Vec<SharedMessage>,
     /// Row versions by table, in the order in which workers gave them.
     pub rows: Vec<(TableId, RowSlice)>,
     /// The state behind the epoch, if a snapshot was asked for.
@@ -44,25 +47,12 @@ pub enum Piece {
     Rows(u8, RowBatch),
     /// A record that was not accepted.
     Letter(DeadLetter),
+    /// What the models say.
+    Messages(MessageBatch),
     /// A worker's counts.
     Counts(EpochCounts),
     /// Parts of a worker's state behind an epoch.
     Snapshot(i64, Vec<SnapshotPart>),
-}
-
-/// Wraps what a stream holds for [`collect`].
-pub fn pieces<'scope, T: Clone + 'static>(
-    stream: Stream<'scope, Epoch, Vec<T>>,
-    name: &str,
-    wrap: impl Fn(T) -> Piece + 'static,
-) -> Stream<'scope, Epoch, Vec<Piece>> {
-    stream.unary::<CapacityContainerBuilder<Vec<Piece>>, _, _, _>(Pipeline, name, move |_, _| {
-        move |input, output| {
-            input.for_each(|capability, data| {
-                output.session(&capability).give_iterator(data.drain(..).map(&wrap));
-            });
-        }
-    })
 }
 
 #[derive(Default)]
@@ -80,6 +70,11 @@ impl Collector {
             Piece::Counts(counts) => self.epoch(counts.epoch).events += counts.events,
             Piece::Snapshot(epoch, parts) => self.epoch(epoch).snapshot.extend(parts),
             Piece::Letter(letter) => self.epoch(letter.epoch).letters.push(letter),
+            Piece::Messages(batch) => {
+                for message in SharedMessage::all(batch) {
+                    self.epoch(message.view().epoch()).messages.push(message);
+                }
+            }
             Piece::Rows(table, rows) => {
                 let Some(table) = TableId::ALL.get(usize::from(table)).copied() else { return };
                 let rows = Arc::new(rows);
@@ -100,6 +95,7 @@ impl Collector {
         let waiting = frontier.map_or_else(BTreeMap::new, |frontier| self.epochs.split_off(&frontier));
         std::mem::replace(&mut self.epochs, waiting).into_values().map(|mut output| {
             output.letters.sort_by_cached_key(letter_order);
+            sort_messages(&mut output.messages);
             output
         })
     }

@@ -23,7 +23,7 @@ use super::records::RecordChunk;
 use super::recovery::compare;
 use super::source::Close;
 use super::starting::{Renewed, StartError};
-use crate::messages::{EPOCHS, Message, letter_message};
+use crate::messages::{CLOUD_EVENT, EPOCHS, Message, letter_message, model_message};
 
 /// How often a fenced instance looks who has taken over.
 const SUCCESSOR_LOOKS: usize = 6;
@@ -230,10 +230,9 @@ impl Commits {
             let (Some((close, records)), Some(output)) = (self.closes.pop_front(), self.outputs.pop_front()) else {
                 break;
             };
-            let messages: Vec<(u32, Message)> = output
-                .letters
-                .iter()
-                .map(letter_message)
+            let letters = output.letters.iter().map(letter_message);
+            let messages: Vec<(u32, Message)> = letters
+                .chain(output.messages.iter().map(|message| model_message(message.view())))
                 .map(|message| (self.partition_of(&message, close.recorded.as_ref()), message))
                 .collect();
             let outputs = sums(&messages);
@@ -290,7 +289,7 @@ impl Commits {
                 self.group.records.push(place, message.time_ms, key, payload, headers);
             }
             let place = self.group.records.place(&TopicPartition::new(EPOCHS, 0));
-            let headers = [Header { name: "content-type", value: Some(b"application/cloudevents+json") }];
+            let headers = [Header { name: "content-type", value: Some(CLOUD_EVENT) }];
             let key = self.identity.pipeline.as_bytes();
             self.group.records.push(place, held.binding.epoch, Some(key), Some(&held.binding_bytes), headers);
             for range in &held.binding.inputs {

@@ -13,9 +13,8 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use operators::dataflow::entities::EntitySettings;
 use operators::dataflow::snapshot::SnapshotPart;
 use operators::dataflow::statistics::Statistics;
 use serde::{Deserialize, Serialize};
@@ -26,21 +25,33 @@ use super::cluster::Connected;
 use super::collect::EpochOutput;
 use super::hand_round::hand_round;
 use super::records::{EpochEnds, Feed, FeedQueue, RecordChunk};
-use crate::graph::{self, Machines, Restored};
+use crate::graph::{self, GraphSettings, Machines, Restored};
 use crate::replay::AbortOnPanic;
 
 /// How long a worker sleeps at most when nothing wakes it.
 const PARK: Duration = Duration::from_millis(100);
 
+/// How often a worker tells of itself.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// What a worker tells of itself while it runs.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerReport {
+    /// Its counts.
+    pub statistics: Statistics,
+    /// Chunks and closes that wait for it.
+    pub queue: usize,
+}
+
 /// What the workers need to know.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineSettings {
     /// Number of worker threads of each process.
     pub workers: usize,
     /// How far an event may lie ahead of its epoch, in milliseconds.
     pub max_future_ms: i64,
-    /// Settings of the entity machine.
-    pub entities: EntitySettings,
+    /// The machines.
+    pub graph: GraphSettings,
 }
 
 /// Where the workers sit.
@@ -65,6 +76,7 @@ impl Seats {
 pub struct Engine {
     workers: Vec<(Sender<Feed>, Thread)>,
     guards: WorkerGuards<Statistics>,
+    reports: Arc<Vec<Mutex<WorkerReport>>>,
 }
 
 /// What one worker of this process is given.
@@ -109,6 +121,8 @@ impl Engine {
         drop(ready);
         let given = Mutex::new(given);
         let emit = Arc::new(Mutex::new(Some(emit)));
+        let reports: Arc<Vec<Mutex<WorkerReport>>> = Arc::new((0..workers).map(|_| Mutex::default()).collect());
+        let told = Arc::clone(&reports);
         let work = move |worker: &mut Worker| {
             let _abort = AbortOnPanic;
             let local = worker.index() - process * workers;
@@ -116,7 +130,7 @@ impl Engine {
             let Some(seat) = seat else { return Statistics::default() };
             let emit =
                 if worker.index() == 0 { emit.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
-            work(worker, settings, local, seat, emit)
+            work(worker, settings.clone(), &told[local], local, seat, emit)
         };
         let guards = match seats {
             Seats::Alone => {
@@ -141,7 +155,12 @@ impl Engine {
         }
         threads.sort_by_key(|(local, _)| *local);
         let workers = senders.into_iter().zip(threads).map(|(sender, (_, thread))| (sender, thread)).collect();
-        Ok(Engine { workers, guards })
+        Ok(Engine { workers, guards, reports })
+    }
+
+    /// What each worker last told of itself.
+    pub fn reports(&self) -> Vec<WorkerReport> {
+        self.reports.iter().map(|report| report.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
     }
 
     /// Hands records to the worker that parses them: a number among all workers of all processes.
@@ -192,6 +211,7 @@ impl Engine {
 fn work(
     worker: &mut Worker,
     settings: EngineSettings,
+    told: &Mutex<WorkerReport>,
     local: usize,
     seat: Seat,
     mut emit: Option<impl FnMut(EpochOutput) + 'static>,
@@ -199,7 +219,7 @@ fn work(
     let Seat { feeds, ready, restored } = seat;
     let statistics = Rc::new(RefCell::new(Statistics::default()));
     let restored = share_out(worker, restored);
-    let machines = match Machines::new(settings.entities, worker.index(), restored, &statistics) {
+    let machines = match Machines::new(settings.graph.clone(), worker.index(), restored, &statistics) {
         Ok(machines) => machines,
         Err(error) => {
             let _ = ready.send((local, Err(error.to_string())));
@@ -213,11 +233,12 @@ fn work(
     };
     let queue = FeedQueue::new(settings.workers);
     let (finished, activator) = worker.dataflow(|scope| {
-        graph::run(scope, queue.clone(), settings.max_future_ms, machines, settings.entities, emit, &statistics)
+        graph::run(scope, queue.clone(), settings.max_future_ms, machines, settings.graph.entities, emit, &statistics)
     });
     // Nobody listens any more only if the start was given up.
     let _ = ready.send((local, Ok(std::thread::current())));
     let mut open = true;
+    let mut reported = Instant::now();
     while !finished.done() {
         while open {
             match feeds.try_recv() {
@@ -233,6 +254,11 @@ fn work(
             activator.activate();
         }
         worker.step_or_park(Some(PARK));
+        if reported.elapsed() >= REPORT_EVERY {
+            reported = Instant::now();
+            let report = WorkerReport { statistics: statistics.borrow().clone(), queue: queue.len() };
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = report;
+        }
     }
     let own = statistics.take();
     let mut total = Statistics::default();

@@ -18,6 +18,7 @@ use connectors::{CheckpointsError, HistoryError};
 use super::checkpointer::Checkpointer;
 use super::commits::{Published, Publisher};
 use super::historian::Historian;
+use crate::metrics::Metrics;
 
 /// Epochs that wait for the keeper; beyond, commits wait.
 const EPOCHS_WAITING_MAX: usize = 1_024;
@@ -60,6 +61,7 @@ pub struct Keeper {
     checkpointer: Checkpointer,
     interval_ms: i64,
     written_ms: i64,
+    metrics: Arc<Metrics>,
     /// Whether the end is near, so that nothing is done which can wait.
     is_ending: bool,
     on_written: OnWritten,
@@ -73,9 +75,10 @@ impl Keeper {
         interval_ms: i64,
         now_ms: i64,
         on_written: OnWritten,
+        metrics: Arc<Metrics>,
     ) -> Self {
         on_written(historian.manifest());
-        Keeper { historian, checkpointer, interval_ms, written_ms: now_ms, is_ending: false, on_written }
+        Keeper { historian, checkpointer, interval_ms, written_ms: now_ms, metrics, is_ending: false, on_written }
     }
 
     /// The historian.
@@ -110,6 +113,7 @@ impl Keeper {
                 Err(error @ HistoryError::Fenced { .. }) => return Turn::Stop(error.to_string()),
                 // At the end there is nothing to wait for: the next start writes it.
                 Err(error) => {
+                    self.metrics.stores.failed();
                     tracing::warn!(%error, "history could not be written; it is kept and tried again");
                     if !ended && self.historian.is_full() {
                         self.written_ms = now_ms - self.interval_ms;
@@ -119,11 +123,18 @@ impl Keeper {
             }
         }
         match snapshot {
-            Some((epoch, parts)) if self.historian.is_written() => match self.checkpointer.store(epoch, parts) {
-                Ok(()) => {}
-                Err(error @ CheckpointsError::Fenced { .. }) => return Turn::Stop(error.to_string()),
-                Err(error) => tracing::warn!(%error, "a checkpoint could not be written; the next one is whole"),
-            },
+            Some((epoch, parts)) if self.historian.is_written() => {
+                let begun = Instant::now();
+                let bytes = parts.iter().map(|part| part.bytes.len() as u64).sum();
+                match self.checkpointer.store(epoch, parts) {
+                    Ok(()) => self.metrics.stores.checkpoint(epoch, bytes, begun.elapsed()),
+                    Err(error @ CheckpointsError::Fenced { .. }) => return Turn::Stop(error.to_string()),
+                    Err(error) => {
+                        self.metrics.stores.failed();
+                        tracing::warn!(%error, "a checkpoint could not be written; the next one is whole");
+                    }
+                }
+            }
             Some(_) => self.checkpointer.give_up(),
             None => {}
         }
@@ -138,8 +149,10 @@ impl Keeper {
     /// Writes history and, if there is time, tidies it up.
     fn write(&mut self, tidies: bool) -> Result<(), HistoryError> {
         let is_new = !self.historian.is_written();
+        let begun = Instant::now();
         self.historian.write()?;
         if is_new {
+            self.metrics.stores.history(self.historian.visible_through(), begun.elapsed());
             (self.on_written)(self.historian.manifest());
         }
         if tidies
@@ -251,6 +264,8 @@ pub struct Keeping {
     pub on_written: OnWritten,
     /// Who hears of the end.
     pub on_end: OnEnd,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Starts the keeper's thread.
@@ -262,10 +277,10 @@ pub fn start_keeper(
     checkpointer: Checkpointer,
     keeping: Keeping,
 ) -> std::io::Result<(KeeperThread, LastCall)> {
-    let Keeping { interval, bytes_max, on_written, on_end } = keeping;
+    let Keeping { interval, bytes_max, on_written, on_end, metrics } = keeping;
     let (sender, receiver) = sync_channel(EPOCHS_WAITING_MAX);
     let backlog = Arc::new(Backlog { bytes: Mutex::new(Some(0)), changed: Condvar::new() });
-    let keeper = Keeper::new(historian, checkpointer, interval.as_millis() as i64, 0, on_written);
+    let keeper = Keeper::new(historian, checkpointer, interval.as_millis() as i64, 0, on_written, metrics);
     let body = {
         let backlog = Arc::clone(&backlog);
         move || {

@@ -7,6 +7,7 @@
 //! ```
 //! It ends when it is told to (everything closed is committed first), or when something fails that only people can mend.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +15,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use connectors::HistoryError;
-use connectors::log::{CommitterIdentity, Log, LogError, LogReader, PollLimits};
+use connectors::log::{CommitterIdentity, Log, LogError, LogReader, PartitionProgress, PollLimits};
 use connectors::objects::Objects;
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
 use sql::live::LiveTables;
 
 use super::archive_reader::ArchiveReader;
-use super::binding::InputRange;
+use super::binding::{InputPartition, InputRange};
 use super::checkpointer::{CLOSING, Checkpointer, Found, SnapshotRequest};
 use super::clock::{Clock, ClockError, Reading};
 use super::cluster::ClusterError;
@@ -38,7 +39,8 @@ use super::source::{Close, Source, SourceSettings};
 use super::stalls::Stalls;
 use super::starting::{LogSuccessor, StartError, Started, describe_inputs, start};
 use super::stores::Stores;
-use super::tables::{show_history, start_tables};
+use super::tables::{Observer, Showing, show_history, start_tables};
+use crate::metrics::{Metrics, PartitionSample};
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
 const POLL_MS_MAX: i64 = 20;
@@ -49,6 +51,8 @@ const FULL_WAIT: Duration = Duration::from_millis(2);
 const BREATH: Duration = Duration::from_millis(3);
 /// What counts as few.
 const SPARSE_RECORDS: u64 = 500;
+/// How often metrics of what is held elsewhere are brought up to date.
+const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 /// How often the log is asked for new partitions.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(30);
 /// How often partitions are looked at for open transactions that keep their records from being read.
@@ -141,6 +145,8 @@ pub struct RunReport {
 /// What others may watch and say while a pipeline runs.
 #[derive(Clone, Debug, Default)]
 pub struct Control {
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Set to end the run.
     pub stop: Arc<AtomicBool>,
     /// Records that are through: those before the offsets where this run began to read, and those of the epochs published since.
@@ -175,9 +181,39 @@ struct CommitThread {
     drained: Arc<AtomicBool>,
 }
 
+/// When the epochs that are on their way were closed.
+#[derive(Debug, Default)]
+struct ClosingTimes(Mutex<VecDeque<(i64, Instant)>>);
+
+impl ClosingTimes {
+    fn closed(&self, epoch: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back((epoch, Instant::now()));
+    }
+
+    /// How long ago an epoch was closed; it and those before it are not asked for again. None if it was recorded by an earlier run.
+    fn settled(&self, epoch: i64) -> Option<Duration> {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while times.front().is_some_and(|(closed, _)| *closed < epoch) {
+            times.pop_front();
+        }
+        if times.front().is_some_and(|(closed, _)| *closed == epoch) {
+            return times.pop_front().map(|(_, at)| at.elapsed());
+        }
+        None
+    }
+
+    /// Epochs on their way, and the age of the oldest.
+    fn waiting(&self) -> (usize, Duration) {
+        let times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (times.len(), times.front().map_or(Duration::ZERO, |(_, at)| at.elapsed()))
+    }
+}
+
 /// Publishes on, and notes what is settled.
 struct Settled {
     publisher: Box<dyn Publisher + Send>,
+    metrics: Arc<Metrics>,
+    closing: Arc<ClosingTimes>,
     released: Arc<AtomicI64>,
     records: Arc<AtomicU64>,
 }
@@ -185,6 +221,11 @@ struct Settled {
 impl Publisher for Settled {
     fn publish(&mut self, published: Published) {
         let (epoch, records) = (published.binding.epoch, published.binding.records);
+        let commit = self.closing.settled(epoch);
+        self.metrics.epochs.committed(commit);
+        for output in &published.binding.outputs {
+            self.metrics.log.written(&output.topic, output.count);
+        }
         self.publisher.publish(published);
         self.released.store(epoch, Ordering::Release);
         self.records.fetch_add(records, Ordering::AcqRel);
@@ -235,10 +276,14 @@ struct Wiring<'a> {
     commits: &'a Sender<ToCommit>,
     request: SnapshotRequest,
     closed: Arc<AtomicI64>,
+    closing: Arc<ClosingTimes>,
+    metrics: Arc<Metrics>,
 }
 
 impl FeedSink for Wiring<'_> {
     fn feed(&mut self, worker: usize, chunk: RecordChunk) {
+        let (records, bytes) = (chunk.records.len() as u64, chunk.raw.0.len() as u64);
+        self.metrics.log.read(chunk.partition.topic.name(), records, bytes);
         self.engine.feed(worker, chunk);
     }
 
@@ -248,6 +293,9 @@ impl FeedSink for Wiring<'_> {
 
     fn closed(&mut self, close: Close, records: Vec<RecordChunk>) {
         self.closed.store(close.epoch, Ordering::Release);
+        if close.recorded.is_none() {
+            self.closing.closed(close.epoch);
+        }
         // The commit thread is gone only when the run is ending.
         let _ = self.commits.send(ToCommit::Closed(Box::new(close), records));
     }
@@ -273,6 +321,7 @@ pub fn run(
     tables: &Arc<LiveTables>,
     seats: Seats,
     control: &Control,
+    observers: Vec<Box<dyn Observer>>,
 ) -> Result<RunReport, RunError> {
     let clock_started = Instant::now();
     let mut now = move || reading(clock_started);
@@ -347,10 +396,12 @@ pub fn run(
         bytes_max: stores.history_bytes_max,
         on_written: show_history(tables, &stores.history, &on_end),
         on_end: taken_over,
+        metrics: Arc::clone(&control.metrics),
     };
     let (keeper, last_call) =
         start_keeper(historian, checkpointer, keeping).map_err(|error| RunError::Engine(error.to_string()))?;
-    let publisher = start_tables(Arc::clone(tables), keeper, on_end);
+    let showing = Showing { tables: Arc::clone(tables), observers, metrics: Arc::clone(&control.metrics) };
+    let publisher = start_tables(showing, keeper, on_end);
     let publisher = publisher.map_err(|error| RunError::Engine(error.to_string()))?;
     let successor = {
         let (log, name) = (Arc::clone(log), settings.name.clone());
@@ -360,11 +411,14 @@ pub fn run(
     let (to_commit, inbox) = channel();
     let drained = Arc::new(AtomicBool::new(false));
     let released = Arc::new(AtomicI64::new(i64::MIN));
+    let closing = Arc::new(ClosingTimes::default());
     let commit_thread = CommitThread {
         inbox,
         commits: Commits::new(committer, successor, settings.commit, identity, output_partitions),
         settled: Settled {
             publisher: Box::new(publisher),
+            metrics: Arc::clone(&control.metrics),
+            closing: Arc::clone(&closing),
             released: Arc::clone(&released),
             records: Arc::clone(&control.records_through),
         },
@@ -375,7 +429,7 @@ pub fn run(
     let commit_thread = spawn_commits(commit_thread)?;
     let collected = to_commit.clone();
     let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
-    let engine = Engine::start(settings.engine, seats, restored, move |output| {
+    let engine = Engine::start(settings.engine.clone(), seats, restored, move |output| {
         // What restored workers tell of the checkpoint's own epoch was committed and written before.
         let is_new = Some(output.epoch) > restored_epoch;
         let output = Box::new(output);
@@ -384,9 +438,12 @@ pub fn run(
     .map_err(RunError::Engine)?;
 
     let mut report = RunReport { replayed, ..RunReport::default() };
-    let mut wiring = Wiring { engine: &engine, commits: &to_commit, request, closed };
+    let metrics = Arc::clone(&control.metrics);
+    let mut wiring =
+        Wiring { engine: &engine, commits: &to_commit, request, closed, closing: Arc::clone(&closing), metrics };
     let mut partitions_asked = Instant::now();
     let (mut stalls, mut stalls_looked) = (Stalls::default(), Instant::now());
+    let mut sampled = Instant::now();
     let mut outcome = Ok(());
     while !control.stop.load(Ordering::Acquire) {
         let settled = released.load(Ordering::Acquire);
@@ -423,6 +480,10 @@ pub fn run(
             stalls_looked = Instant::now();
             stalls.look(feeder.progress(), now().monotonic_ms);
             control.stalled_ms.store(stalls.longest_ms(now().monotonic_ms), Ordering::Release);
+        }
+        if sampled.elapsed() >= SAMPLE_EVERY {
+            sampled = Instant::now();
+            sample(&control.metrics, &mut feeder, &engine, &closing, now());
         }
         if partitions_asked.elapsed() >= PARTITIONS_EVERY {
             partitions_asked = Instant::now();
@@ -476,6 +537,39 @@ pub(super) fn archive_first(
         );
     }
     Ok(Box::new(ArchiveReader::new(reader, history.clone(), archived)?))
+}
+
+/// Brings the metrics of what is held elsewhere up to date.
+fn sample(metrics: &Metrics, feeder: &mut Feeder, engine: &Engine, closing: &ClosingTimes, now: Reading) {
+    let reports = engine.reports();
+    let mut statistics = Statistics::default();
+    for (worker, report) in reports.iter().enumerate() {
+        statistics.add(&report.statistics);
+        metrics.state.worker(worker, report.queue);
+    }
+    metrics.events.observe(&statistics);
+    metrics.state.observe(&statistics);
+    let (waiting, oldest) = closing.waiting();
+    metrics.epochs.waiting(waiting, oldest);
+    let progress: BTreeMap<InputPartition, PartitionProgress> = feeder.progress().collect();
+    let source = feeder.source();
+    metrics.epochs.window(source.bytes_in_flight(), source.window_bytes_max());
+    let samples: Vec<PartitionSample> = source
+        .partitions(now)
+        .into_iter()
+        .map(|view| {
+            let progress = progress.get(&view.partition);
+            let delay_ms = view.watermark_ms.filter(|_| !view.idle).map(|watermark| (now.wall_ms - watermark).max(0));
+            PartitionSample {
+                topic: view.partition.topic.name(),
+                partition: view.partition.partition,
+                lag_records: progress.and_then(PartitionProgress::lag),
+                watermark_delay_seconds: delay_ms.map(|delay_ms| delay_ms as f64 / 1_000.0),
+                is_stalled: progress.is_some_and(PartitionProgress::is_stalled),
+            }
+        })
+        .collect();
+    metrics.log.partitions(&samples);
 }
 
 fn spawn_commits(thread: CommitThread) -> Result<JoinHandle<()>, RunError> {

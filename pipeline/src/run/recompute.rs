@@ -80,7 +80,7 @@ pub fn recompute(
     let workers = settings.engine.workers.max(1);
     let mut feeder = Feeder::new(reader, source, &plan.starts, workers, PollLimits::default(), now())?;
     let (to_us, outputs) = channel::<EpochOutput>();
-    let engine = Engine::start(settings.engine, Seats::Alone, None, move |output| {
+    let engine = Engine::start(settings.engine.clone(), Seats::Alone, None, move |output| {
         let _ = to_us.send(output);
     })
     .map_err(RunError::Engine)?;

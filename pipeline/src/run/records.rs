@@ -112,6 +112,11 @@ impl FeedQueue {
         self.feeds.borrow().is_empty()
     }
 
+    /// Chunks and closes that wait in it.
+    pub fn len(&self) -> usize {
+        self.feeds.borrow().len()
+    }
+
     fn pop(&self) -> Option<Feed> {
         self.feeds.borrow_mut().pop_front()
     }

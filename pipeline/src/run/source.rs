@@ -303,6 +303,11 @@ impl Source {
         self.closed.len()
     }
 
+    /// How many there may be before nothing more is polled.
+    pub fn window_bytes_max(&self) -> u64 {
+        self.settings.window_bytes_max
+    }
+
     /// Bytes that were polled and are not released.
     pub fn bytes_in_flight(&self) -> u64 {
         self.pending_bytes + self.closed_bytes

@@ -46,6 +46,8 @@ pub fn open_stores(config: &Config) -> Result<Stores, ObjectsError> {
             "dedup_horizon_ms": config.dedup_horizon_ms(),
             "retention_ms": config.retention_ms(),
             "max_future_ms": config.max_future_ms(),
+            "timer_grace_ms": config.timer_grace_ms(),
+            "models": config.models.fingerprint(),
             "logic_version": env!("CARGO_PKG_VERSION"),
         }),
         checkpoints: open_store(&config.checkpoint.url, &config.checkpoint.client, checkpoints::FOLDER)?,

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use connectors::objects::Objects;
 use connectors::parquet::Manifest;
@@ -24,13 +25,30 @@ use super::commits::{Published, Publisher};
 use super::historian::add_epoch_row;
 use super::keeper::{KeeperThread, OnEnd, OnWritten};
 use crate::arrow_rows::{RowSlice, record_batch, stored_schema};
+use crate::metrics::Metrics;
 
 /// Epochs that wait to be shown; beyond, commits wait.
 const EPOCHS_WAITING_MAX: usize = 256;
 
+/// Who hears of published epochs, in order, and makes nobody wait. After a restart those since the checkpoint come again.
+pub trait Observer: Send {
+    /// An epoch is durable, and the tables show it.
+    fn published(&mut self, published: &Published);
+}
+
+/// What shows epochs, and who is told when it has.
+pub struct Showing {
+    /// The tables.
+    pub tables: Arc<LiveTables>,
+    /// Who hears of an epoch once the tables show it.
+    pub observers: Vec<Box<dyn Observer>>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
 enum ToShow {
     Restored(Box<EpochOutput>),
-    Published(Box<Published>),
+    Published(Box<Published>, Instant),
 }
 
 /// A publisher that hands epochs to the tables' thread, which hands them on to the keeper.
@@ -50,7 +68,7 @@ impl ToTables {
 
 impl Publisher for ToTables {
     fn publish(&mut self, published: Published) {
-        self.send(ToShow::Published(Box::new(published)));
+        self.send(ToShow::Published(Box::new(published), Instant::now()));
     }
 
     fn restore(&mut self, output: EpochOutput) {
@@ -72,26 +90,33 @@ impl Drop for ToTables {
 ///
 /// # Errors
 /// If the system gives no thread.
-pub fn start_tables(tables: Arc<LiveTables>, keeper: KeeperThread, on_end: OnEnd) -> std::io::Result<ToTables> {
+pub fn start_tables(showing: Showing, keeper: KeeperThread, on_end: OnEnd) -> std::io::Result<ToTables> {
     let (sender, receiver) = sync_channel(EPOCHS_WAITING_MAX);
     let body = move || {
         let _abort = crate::replay::AbortOnPanic;
-        keep_showing(&tables, keeper, &receiver, &on_end);
+        keep_showing(showing, keeper, &receiver, &on_end);
     };
     let thread = std::thread::Builder::new().name("tables".to_owned()).spawn(body)?;
     Ok(ToTables { sender: Some(sender), thread: Some(thread) })
 }
 
-fn keep_showing(tables: &LiveTables, mut keeper: KeeperThread, receiver: &Receiver<ToShow>, on_end: &OnEnd) {
+fn keep_showing(mut showing: Showing, mut keeper: KeeperThread, receiver: &Receiver<ToShow>, on_end: &OnEnd) {
+    let tables = Arc::clone(&showing.tables);
     for message in receiver {
         let shown = match message {
             ToShow::Restored(output) => {
                 changes_of(&output).and_then(|changes| tables.restore(changes).map_err(|error| error.to_string()))
             }
-            ToShow::Published(mut published) => {
+            ToShow::Published(mut published, committed) => {
                 add_epoch_row(&mut published);
                 let shown = changes_of(&published.output)
                     .and_then(|changes| tables.publish(changes).map_err(|error| error.to_string()));
+                if shown.is_ok() {
+                    showing.metrics.epochs.shown(published.binding.epoch, committed.elapsed());
+                    for observer in &mut showing.observers {
+                        observer.published(&published);
+                    }
+                }
                 keeper.publish(*published);
                 shown
             }

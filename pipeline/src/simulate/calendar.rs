@@ -25,6 +25,12 @@ impl StartDate {
     const MIN_DAYS: i64 = days_from_civil(2007, 3, 11);
     const MAX_DAYS: i64 = days_from_civil(2095, 12, 31);
 
+    /// The date so many days before that of a moment, in UTC milliseconds; none outside the dates that there are.
+    pub fn days_before(moment_ms: i64, days: u32) -> Option<Self> {
+        let days = moment_ms.div_euclid(DAY_MS) - i64::from(days);
+        (Self::MIN_DAYS..=Self::MAX_DAYS).contains(&days).then_some(StartDate { days })
+    }
+
     /// Its midnight, in UTC milliseconds since 1970.
     pub(super) fn midnight_ms(self) -> i64 {
         self.days * DAY_MS

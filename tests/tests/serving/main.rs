@@ -4,6 +4,7 @@
 
 mod clients;
 mod consistency;
+mod http;
 mod restart;
 mod served;
 mod tokens;

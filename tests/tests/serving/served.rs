@@ -19,6 +19,8 @@ pub(crate) struct Served {
     stderr: PathBuf,
     /// Host and port of SQL.
     pub(crate) address: String,
+    /// Host and port of HTTP.
+    pub(crate) http: String,
 }
 
 impl Served {
@@ -39,25 +41,27 @@ impl Served {
             .stderr(File::create(out.with_extension("err")).unwrap());
         let mut child = command.spawn().unwrap();
         let started = Instant::now();
-        let address = loop {
+        let (http, address) = loop {
             let told = fs::read_to_string(&out).unwrap();
-            let found = told.split("SQL on ").nth(1).and_then(|rest| rest.split_once(": ")).map(|(address, _)| address);
-            if let Some(address) = found {
-                break address.to_owned();
+            let behind = |words: &str| Some(told.split_once(words)?.1.split_once(": ")?.0.to_owned());
+            if let (Some(http), Some(address)) = (behind("HTTP on "), behind("SQL on ")) {
+                break (http, address);
             }
             let complaint = || fs::read_to_string(out.with_extension("err")).unwrap();
             assert!(child.try_wait().unwrap().is_none(), "it ended: {}", complaint());
             assert!(started.elapsed() < PATIENCE, "it serves nothing: {}", complaint());
             thread::sleep(Duration::from_millis(5));
         };
-        Served { child, stderr: out.with_extension("err"), address }
+        Served { child, stderr: out.with_extension("err"), address, http }
     }
 
     /// A demo whose events all came through.
     pub(crate) fn demo(folder: &Path, events: u64, variables: &[(&str, &str)]) -> Self {
         let data = folder.join("data");
         let count = events.to_string();
-        let arguments = ["demo", "--events", &count, "--dealers", "5", "--data-dir", data.to_str().unwrap()];
+        let data = data.to_str().unwrap();
+        // A world of the past: the events of a demo without a rate go on until tomorrow.
+        let arguments = ["demo", "--events", &count, "--dealers", "5", "--rate", "1000000", "--data-dir", data];
         Served::start(folder, &arguments, variables)
     }
 

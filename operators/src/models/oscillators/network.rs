@@ -199,12 +199,17 @@ impl Network {
     /// Changes a rep's counters and with them the speed. Says whether there is one.
     pub fn change(&mut self, id: &str, change: impl FnOnce(&mut Counters<'_>)) -> bool {
         let Some(index) = self.index(id) else { return false };
+        self.change_at(index, change);
+        true
+    }
+
+    /// The same of the member at a place in [`Network::members`].
+    pub fn change_at(&mut self, index: usize, change: impl FnOnce(&mut Counters<'_>)) {
         let Member { active_leads, active_deals, closed_today, shift_began_ms, .. } = &mut self.members[index];
         change(&mut Counters { active_leads, active_deals, closed_today, shift_began_ms });
         if let Some(row) = self.row(index) {
             self.frequencies[row] = self.members[index].frequency() + self.detuning(row);
         }
-        true
     }
 
     /// A lead goes to the rep: one active lead more. Says whether there is such a rep.
@@ -220,12 +225,17 @@ impl Network {
             *counters.closed_today = counters.closed_today.saturating_add(1);
         });
         if let Some(index) = self.index(id) {
-            match self.row(index) {
-                Some(row) => self.phases[row] = wrapped(self.phases[row] + CLOSED_DEAL_TURN),
-                None => self.members[index].phase = wrapped(self.members[index].phase + CLOSED_DEAL_TURN),
-            }
+            self.turn_at(index);
         }
         known
+    }
+
+    /// Moves the member at a place in [`Network::members`] on by π/2, as a closed deal does.
+    pub fn turn_at(&mut self, index: usize) {
+        match self.row(index) {
+            Some(row) => self.phases[row] = wrapped(self.phases[row] + CLOSED_DEAL_TURN),
+            None => self.members[index].phase = wrapped(self.members[index].phase + CLOSED_DEAL_TURN),
+        }
     }
 
     /// Local midnight: what is counted by the day begins anew. `shift_begins_ms` says when a member's shift of the day begins, if
@@ -281,7 +291,8 @@ impl Network {
         self.rows.iter().position(|member| *member as usize == index)
     }
 
-    pub(super) fn phase_of(&self, index: usize) -> f64 {
+    /// Phase in [0, 2π) of the member at a place in [`Network::members`].
+    pub fn phase_of(&self, index: usize) -> f64 {
         self.row(index).map_or(self.members[index].phase, |row| self.phases[row])
     }
 

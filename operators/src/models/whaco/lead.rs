@@ -21,8 +21,6 @@ const ARCHETYPE_LEADS: usize = 160;
 const ARCHETYPE_DEVIATION: f64 = 0.05;
 /// Real leads that they are worth.
 const ARCHETYPE_WORTH_ROWS: u32 = 32;
-/// Segments are named afresh after so many leads, and after every reclustering.
-const NAMES_EVERY_ROWS: u64 = 16;
 
 /// What the model says about a lead.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,8 +47,8 @@ pub struct LeadAnalysis {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeadModel {
     model: Model,
+    /// Always those of the present centroids, so that a restored model has them too.
     segments: [Segment; ARCHETYPES],
-    named_at: u64,
     clusterings: u64,
 }
 
@@ -91,7 +89,7 @@ impl LeadModel {
     }
 
     fn over(model: Model) -> Self {
-        let mut lead = LeadModel { model, segments: Segment::ALL, named_at: 0, clusterings: 0 };
+        let mut lead = LeadModel { model, segments: Segment::ALL, clusterings: 0 };
         lead.name();
         lead
     }
@@ -100,7 +98,7 @@ impl LeadModel {
         for cluster in 0..self.model.clusters() {
             self.segments[cluster] = Segment::of_centroid(&self.centroid(cluster as u32));
         }
-        (self.named_at, self.clusterings) = (self.model.rows(), self.model.clusterings());
+        self.clusterings = self.model.clusterings();
     }
 
     /// Scores a new lead and learns from it.
@@ -109,7 +107,10 @@ impl LeadModel {
         let (scored, pending) = self.model.prepare(&features);
         let analysis = self.describe(fields, &features, scored);
         self.model.teach(&features, &scored, pending);
-        if self.model.rows() - self.named_at >= NAMES_EVERY_ROWS || self.model.clusterings() != self.clusterings {
+        if self.model.clusterings() == self.clusterings {
+            // A row moves no centroid but that of its cluster.
+            self.segments[scored.cluster as usize] = Segment::of_centroid(&self.centroid(scored.cluster));
+        } else {
             self.name();
         }
         analysis

@@ -24,6 +24,7 @@ mod recluster;
 mod sample;
 mod scale;
 pub mod seed;
+pub mod seed_leads;
 pub mod seed_stream;
 pub mod segment;
 pub mod settings;

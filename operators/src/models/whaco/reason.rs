@@ -50,21 +50,32 @@ impl Reasons {
         }
         reasons
     }
+
+    /// One clause for each feature that is off, the furthest first.
+    pub fn sentences(&self) -> impl Iterator<Item = &FeatureReason> {
+        self.features.iter().filter(|reason| reason.deviations > 0.0)
+    }
+}
+
+impl fmt::Display for FeatureReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let feature = usize::from(self.feature);
+        write!(
+            formatter,
+            "{} {} (expected {} to {})",
+            feature_name(feature),
+            feature_value(feature, self.value),
+            feature_value(feature, self.expected_low),
+            feature_value(feature, self.expected_high)
+        )
+    }
 }
 
 impl fmt::Display for Reasons {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut between = "";
-        for reason in self.features.iter().filter(|reason| reason.deviations > 0.0) {
-            let feature = usize::from(reason.feature);
-            write!(
-                formatter,
-                "{between}{} {} (expected {} to {})",
-                feature_name(feature),
-                feature_value(feature, reason.value),
-                feature_value(feature, reason.expected_low),
-                feature_value(feature, reason.expected_high)
-            )?;
+        for reason in self.sentences() {
+            write!(formatter, "{between}{reason}")?;
             between = "; ";
         }
         Ok(())

@@ -139,6 +139,11 @@ impl SeedModel {
         &self.centroids[cluster as usize * self.features..][..self.features]
     }
 
+    /// Number of features and of clusters.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.features, self.centroids.len() / self.features)
+    }
+
     /// W, whose sum is one.
     pub fn weights(&self) -> &[f64] {
         &self.weights

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use connectors::log::{CommitterIdentity, Log, PollLimits};
 use operators::dataflow::entities::EntitySettings;
+use operators::dataflow::intelligence::settings::ModelSettings;
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
 use timely::communication::allocator::Allocator;
@@ -38,7 +39,7 @@ use super::super::source::{Close, Source, SourceSettings};
 use super::super::starting::{LogSuccessor, Started, output_partitions, start};
 use super::log::SimulatedLog;
 use super::stores::{READING_MS, Stores};
-use crate::graph::{self, Machines, Restored};
+use crate::graph::{self, GraphSettings, Machines, Restored};
 use crate::simulate::random::Random;
 
 /// The name under which instances of the pipeline exclude each other.
@@ -46,6 +47,7 @@ const NAME: &str = "shop";
 
 /// How far an event may lie ahead of its epoch, in milliseconds.
 pub(super) const MAX_FUTURE_MS: i64 = 300_000;
+const TIMER_GRACE_MS: i64 = 5_000;
 
 /// Settings of every instance of one simulation.
 #[derive(Clone, Copy, Debug)]
@@ -190,8 +192,14 @@ impl Instance {
         let commits =
             Commits::new(committer, successor, settings.commit, identity(plan.incarnation), output_partitions);
         let asked = (checkpointer.request(), checkpointer.closed());
-        let keeper =
-            Keeper::new(historian, checkpointer, settings.history_interval_ms, now.monotonic_ms, Box::new(|_| {}));
+        let keeper = Keeper::new(
+            historian,
+            checkpointer,
+            settings.history_interval_ms,
+            now.monotonic_ms,
+            Box::new(|_| {}),
+            Arc::default(),
+        );
         let mut instance = Self::wire(log, stores, settings, source, commits, &plan, restored, now)?;
         instance.asked = Some(asked);
         instance.keeper = Some(keeper);
@@ -244,8 +252,11 @@ impl Instance {
         };
         let statistics = Rc::new(RefCell::new(Statistics::default()));
         let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
-        let machines =
-            Machines::new(entities, 0, restored, &statistics).map_err(|error| RunError::Engine(error.to_string()))?;
+        let models = ModelSettings { timer_grace_ms: TIMER_GRACE_MS, ..ModelSettings::standard() };
+        let models = models.prepare().map_err(|error| RunError::Engine(error.to_string()))?;
+        let graph_settings = GraphSettings { entities, models };
+        let machines = Machines::new(graph_settings, 0, restored, &statistics)
+            .map_err(|error| RunError::Engine(error.to_string()))?;
         let (_, activator) = worker.dataflow(|scope| {
             let emit = move |output: EpochOutput| {
                 // As in `live`: the checkpoint's own epoch was committed before.

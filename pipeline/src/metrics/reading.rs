@@ -1,0 +1,101 @@
+//! Metrics as numbers: for the pages, which show what Prometheus would be told.
+
+use prometheus::proto::{Metric, MetricFamily, MetricType};
+
+/// All series at one moment.
+#[derive(Debug)]
+pub struct Reading {
+    families: Vec<MetricFamily>,
+}
+
+/// One series: its labels and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// Names and values.
+    pub labels: Vec<(String, String)>,
+    /// The value; of a histogram, how many were observed.
+    pub value: f64,
+}
+
+impl Series {
+    /// The value of a label.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Reading {
+    pub(super) fn new(families: Vec<MetricFamily>) -> Self {
+        Reading { families }
+    }
+
+    fn family(&self, name: &str) -> Option<&MetricFamily> {
+        self.families.iter().find(|family| family.name() == name)
+    }
+
+    /// How many series there are, each bucket of a histogram one.
+    pub fn series_count(&self) -> usize {
+        let of_metric = |metric: &Metric, kind: MetricType| match kind {
+            MetricType::HISTOGRAM => metric.get_histogram().get_bucket().len() + 3,
+            _ => 1,
+        };
+        let of_family = |family: &MetricFamily| {
+            family.get_metric().iter().map(|metric| of_metric(metric, family.get_field_type())).sum::<usize>()
+        };
+        self.families.iter().map(of_family).sum()
+    }
+
+    /// Every series of a metric.
+    pub fn series(&self, name: &str) -> Vec<Series> {
+        let Some(family) = self.family(name) else { return Vec::new() };
+        let value = |metric: &Metric| match family.get_field_type() {
+            MetricType::COUNTER => metric.get_counter().get_value(),
+            MetricType::HISTOGRAM => metric.get_histogram().get_sample_count() as f64,
+            _ => metric.get_gauge().get_value(),
+        };
+        let labels = |metric: &Metric| {
+            let pairs = metric.get_label().iter();
+            pairs.map(|pair| (pair.name().to_owned(), pair.value().to_owned())).collect()
+        };
+        family.get_metric().iter().map(|metric| Series { labels: labels(metric), value: value(metric) }).collect()
+    }
+
+    /// The greatest value of a metric's series.
+    pub fn max(&self, name: &str) -> Option<f64> {
+        self.series(name).into_iter().map(|series| series.value).reduce(f64::max)
+    }
+
+    /// The sum of a metric's series.
+    pub fn sum(&self, name: &str) -> Option<f64> {
+        self.series(name).into_iter().map(|series| series.value).reduce(|left, right| left + right)
+    }
+
+    /// A quantile of all that a histogram observed, within its bucket in proportion; none before the first observation.
+    pub fn quantile(&self, name: &str, share: f64) -> Option<f64> {
+        let family = self.family(name)?;
+        let mut buckets: Vec<(f64, u64)> = Vec::new();
+        for metric in family.get_metric() {
+            for (place, bucket) in metric.get_histogram().get_bucket().iter().enumerate() {
+                match buckets.get_mut(place) {
+                    Some(own) => own.1 += bucket.cumulative_count(),
+                    None => buckets.push((bucket.upper_bound(), bucket.cumulative_count())),
+                }
+            }
+        }
+        let total = family.get_metric().iter().map(|metric| metric.get_histogram().get_sample_count()).sum::<u64>();
+        if total == 0 {
+            return None;
+        }
+        let wanted = share * total as f64;
+        let (mut below, mut bound) = (0, 0.0);
+        for (upper, count) in buckets {
+            if count as f64 >= wanted {
+                let inside = (count - below) as f64;
+                let part = if inside > 0.0 { (wanted - below as f64) / inside } else { 0.0 };
+                return Some(if upper.is_finite() { bound + (upper - bound) * part } else { bound });
+            }
+            (below, bound) = (count, upper);
+        }
+        Some(bound)
+    }
+}
