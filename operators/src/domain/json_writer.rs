@@ -194,8 +194,7 @@ mod tests {
             json.key("d");
             json.display("a \"quoted\" word");
         });
-        let expected =
-            r#"before {"a":-3,"b":[0.1,null,true,{},[]],"c":"\"\\\n\u0001 é","d":"a \"quoted\" word"}"#;
+        let expected = r#"before {"a":-3,"b":[0.1,null,true,{},[]],"c":"\"\\\n\u0001 é","d":"a \"quoted\" word"}"#;
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
     }
 

@@ -227,12 +227,17 @@ static REPS: Table = Table {
             Double,
             "Natural frequency of the rep's oscillator in radians per hour; 1.0 until known.",
         ),
-        c("phase", Double, "Oscillator phase in radians at the rep's own last event; what it is now is in topic team-status.")
-            .repetitive(),
+        c(
+            "phase",
+            Double,
+            "Oscillator phase in radians at the rep's own last event; what it is now is in topic team-status.",
+        )
+        .repetitive(),
         c("active_deals", Integer, "The rep's deals in stages prospect to contracted."),
         c("deals_today", Integer, "The rep's deals closed on the dealer's present local day.").computed(),
         c("active_leads", Integer, "The rep's active leads.").computed(),
-        c("member_status", Text, "overloaded, idle, crushing_it or normal, from active deals and deals today.").computed(),
+        c("member_status", Text, "overloaded, idle, crushing_it or normal, from active deals and deals today.")
+            .computed(),
         UPDATED_AT,
     ],
     view: Some(
@@ -263,7 +268,8 @@ static CUSTOMERS: Table = Table {
         c("deals", Integer, "Deals that name the customer.").repetitive(),
         c("last_seen_at", Timestamp, "Greatest event of those leads and deals, or of the customer's own engagement."),
         c("engagement", Double, "Last detected engagement, 0 to 1."),
-        c("segment", Text, "Segment of the lead that was scored last; null until the model has scored one.").repetitive(),
+        c("segment", Text, "Segment of the lead that was scored last; null until the model has scored one.")
+            .repetitive(),
     ],
     view: None,
 };
@@ -415,7 +421,7 @@ static LEAD_ASSIGNMENTS: Table = Table {
         c("rep_id", Text, "The rep.").repetitive(),
         c("score", Double, "What the pair was worth."),
         c("assigned_at", Timestamp, "Since when."),
-        c("epoch", Integer, "The epoch in which the row was written."),
+        c("epoch", Integer, "The epoch in which that was decided."),
     ],
     view: None,
 };

@@ -15,7 +15,7 @@ use timely::logging::{TimelyEvent, TimelyEventBuilder};
 
 use super::CommandError;
 use crate::failure::Failure;
-use crate::graph::{self, Outputs};
+use crate::graph::{self, GraphSettings, Outputs};
 use crate::replay::chunks::ReplayInput;
 use crate::replay::source::Source;
 

@@ -4,12 +4,12 @@
 
 use std::net::SocketAddr;
 
-use operators::models::oscillators::network::STRENGTH_MAX;
+use operators::models::oscillators::network::{STEP_MS, STRENGTH_MAX};
 
 use super::error::{Origin, Problem};
 use super::layers::{Entries, Entry, KeyPath, dotted};
-use super::store_url::StoreUrl;
 use super::models::ModelsSection;
+use super::store_url::StoreUrl;
 use super::{Config, Duration};
 
 /// Kafka allows 249 characters in a topic's name: this leaves room for the name itself after a prefix.
@@ -148,7 +148,12 @@ fn models(config: &Config, rules: &mut Rules<'_>) {
     rules.hold(&["models.whaco.flag_rate"], (1e-6..=0.5).contains(&flag_rate), format!("is {flag_rate}"), remedy);
     let strength = oscillators.strength.value();
     let remedy = "it must be a number from 0 to 3";
-    rules.hold(&["models.oscillators.strength"], (0.0..=STRENGTH_MAX).contains(&strength), format!("is {strength}"), remedy);
+    rules.hold(
+        &["models.oscillators.strength"],
+        (0.0..=STRENGTH_MAX).contains(&strength),
+        format!("is {strength}"),
+        remedy,
+    );
     for (key, count, least, greatest) in [
         ("models.assignment.lead_cap", assignment.lead_cap, 1, 10_000),
         ("models.assignment.reassignments_max", assignment.reassignments_max, 0, 1_000),
@@ -158,6 +163,10 @@ fn models(config: &Config, rules: &mut Rules<'_>) {
         let remedy = format!("it must be a whole number from {least} to {greatest}");
         rules.hold(&[key], (least..=greatest).contains(&count), format!("is {count}"), &remedy);
     }
+    let every = oscillators.report_every;
+    let holds = !every.is_zero() && (every.ms() as i64) % STEP_MS == 0;
+    let remedy = "it must be a whole multiple of five minutes";
+    rules.hold(&["models.oscillators.report_every"], holds, format!("is \"{every}\""), remedy);
     let limit = assignment.response_limit;
     let (key, remedy) = ("models.assignment.response_limit", "it must be at least \"1ms\"");
     rules.hold(&[key], !limit.is_zero(), format!("is \"{limit}\""), remedy);

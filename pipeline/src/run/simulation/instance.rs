@@ -31,7 +31,7 @@ use super::super::recovery::Plan;
 use super::super::source::{Close, Source, SourceSettings};
 use super::super::starting::{Started, output_partitions, start};
 use super::log::SimulatedLog;
-use crate::graph::{self, Machines};
+use crate::graph::{self, GraphSettings, Machines};
 use crate::simulate::random::Random;
 
 /// The name under which instances of the pipeline exclude each other.
