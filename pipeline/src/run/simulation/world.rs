@@ -17,7 +17,7 @@ use super::log::SimulatedLog;
 use super::producer::Producer;
 use super::storage::{Defect, Faults, Storage};
 use super::truth::Truth;
-use crate::messages::{DEAD_LETTERS, EPOCHS};
+use crate::messages::{EPOCHS, OUTPUT_TOPICS};
 use crate::simulate::random::Random;
 
 /// True time at the beginning, in UTC milliseconds.
@@ -153,7 +153,9 @@ impl World {
         for topic in Topic::ALL {
             storage.create_topic(topic.name(), 1 + random.below(3) as usize);
         }
-        storage.create_topic(DEAD_LETTERS, 1 + random.below(3) as usize);
+        for topic in OUTPUT_TOPICS {
+            storage.create_topic(topic, 1 + random.below(3) as usize);
+        }
         storage.create_topic(EPOCHS, 1);
         storage.faults = Faults::seeded(&mut random);
         World {
@@ -210,7 +212,7 @@ impl World {
             Action::EndForeign => self.end_foreign(),
             Action::Settle => self.log.storage().settle(false),
             Action::AddPartition => {
-                let topics = Topic::ALL.map(Topic::name).into_iter().chain([DEAD_LETTERS]).collect::<Vec<_>>();
+                let topics = Topic::ALL.map(Topic::name).into_iter().chain(OUTPUT_TOPICS).collect::<Vec<_>>();
                 let topic = *self.random.pick(&topics);
                 let mut storage = self.log.storage();
                 if storage.partitions(topic) < PARTITIONS_MAX {
