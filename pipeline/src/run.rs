@@ -44,6 +44,9 @@ fn window_bytes_max(config: &Config) -> u64 {
     (config.memory_limit_bytes() / 16).max(16 << 20)
 }
 
+/// Epochs without input come so often while models have timers.
+const HEARTBEAT_MS: i64 = 60_000;
+
 /// Messages of one transaction of more than one epoch.
 const GROUP_MESSAGES_MAX: u64 = 50_000;
 
@@ -69,6 +72,7 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         config.models.fingerprint()
     );
     let models = config.prepared_models(config.timer_grace_ms() as i64);
+    let heartbeat_ms = models.settings().is_any_enabled().then_some(HEARTBEAT_MS);
     LiveSettings {
         name: config.name.clone(),
         engine: EngineSettings {
@@ -80,6 +84,7 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         source: SourceSettings {
             window_bytes_max: window_bytes_max(config),
             idle_after_ms: config.idle_after_ms() as i64,
+            heartbeat_ms,
         },
         commit: CommitSettings { group_bytes_max: config.commit_bytes_max(), group_messages_max: GROUP_MESSAGES_MAX },
         fingerprint: format!("{:016x}", xxh3_64(decisive.as_bytes())),

@@ -207,8 +207,8 @@ mod tests {
                 if displayed { json.display(&text) } else { json.text(text.as_bytes()) };
                 let token = Scanner::new(&bytes, 0).value(0);
                 let Ok(Token::String(token)) = token else { return Err(TestCaseError::fail(format!("{token:?}"))) };
-                let unescaped = unescape(&bytes, token);
-                prop_assert_eq!(unescaped.as_ref(), text.as_bytes());
+                let read = unescape(&bytes, token);
+                prop_assert_eq!(read.as_ref(), text.as_bytes());
             }
         }
     }

@@ -441,7 +441,7 @@ static LEAD_ASSIGNMENTS: Table = Table {
         c("rep_id", Text, "The rep.").repetitive(),
         c("score", Double, "What the pair was worth."),
         c("assigned_at", Timestamp, "Since when."),
-        c("epoch", Integer, "The epoch in which the row was written."),
+        c("epoch", Integer, "The epoch in which that was decided."),
     ],
     view: None,
 };

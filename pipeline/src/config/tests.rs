@@ -5,6 +5,8 @@ use std::path::Path;
 use operators::dataflow::intelligence::settings::ModelSettings;
 
 use super::testing::Folder;
+use operators::dataflow::intelligence::settings::ModelSettings;
+
 use super::{Config, ConfigError, DEFAULTS, Role, SourceKind, StoreUrl};
 
 /// One of every kind of key, secrets too.
@@ -228,6 +230,10 @@ fn models_are_told_within_bounds() {
     check_problem(
         "[models.assignment]\nlead_cap = 0",
         "F: `models.assignment.lead_cap` is 0: it must be a whole number from 1 to 10000",
+    );
+    check_problem(
+        "[models.oscillators]\nreport_every = \"7m\"",
+        "F: `models.oscillators.report_every` is \"7m\": it must be a whole multiple of five minutes",
     );
     let settings = load("[models.assignment]\nenabled = false", &[]).unwrap().models.settings(5);
     assert!(settings.assignment.is_none() && settings.whaco.is_some() && settings.timer_grace_ms == 5);

@@ -22,6 +22,8 @@ pub struct SourceSettings {
     pub window_bytes_max: u64,
     /// A partition silent for this long holds no watermark back, in milliseconds.
     pub idle_after_ms: i64,
+    /// An epoch without input is closed when there was none for so long, so that timers fire; never if nobody has any.
+    pub heartbeat_ms: Option<i64>,
 }
 
 /// Records of one partition as they were polled: neighbours, in order.
@@ -232,7 +234,8 @@ impl Source {
             self.clock.closed(binding.epoch, now);
             return Ok(Some(self.bind(binding.epoch, binding.inputs.clone(), binding.idle.clone(), Some(binding))));
         }
-        if !self.binds_new || self.pending_records == 0 || self.clock.wait_ms(now) > 0 {
+        let has_reason = self.pending_records > 0 || self.is_heartbeat_due(now);
+        if !self.binds_new || !has_reason || self.clock.wait_ms(now) > 0 {
             return Ok(None);
         }
         self.close_new(now).map(Some)
@@ -262,6 +265,12 @@ impl Source {
         let idle = self.partitions.iter().filter(|(_, state)| self.is_idle(state, now));
         let idle = idle.map(|(partition, _)| partition.to_string()).collect();
         Ok(self.bind(epoch, inputs, idle, None))
+    }
+
+    /// Whether there was no epoch for so long that timers may be waiting. Before the first there are none.
+    fn is_heartbeat_due(&self, now: Reading) -> bool {
+        let is_over = |heartbeat_ms| self.clock.since_closed_ms(now) >= heartbeat_ms;
+        self.last_epoch.is_some() && self.settings.heartbeat_ms.is_some_and(is_over)
     }
 
     fn bind(&mut self, epoch: i64, inputs: Vec<InputRange>, idle: Vec<String>, recorded: Option<Binding>) -> Close {
@@ -355,7 +364,7 @@ mod tests {
     }
 
     fn source(recorded: Vec<Binding>) -> Source {
-        let settings = SourceSettings { window_bytes_max: 1_000, idle_after_ms: 30_000 };
+        let settings = SourceSettings { window_bytes_max: 1_000, idle_after_ms: 30_000, heartbeat_ms: None };
         let last = recorded.last().map(|binding| binding.epoch);
         let mut source =
             Source::new(settings, Clock::start(50, last, at(0)).unwrap(), &ChainPosition::default(), recorded);
@@ -407,6 +416,19 @@ mod tests {
         assert_eq!((close.epoch, close.previous), (150, Some(100)));
         let ranges: Vec<_> = close.inputs.iter().map(|range| (range.first, range.next)).collect();
         assert_eq!(ranges, [(2, 3), (0, 8)]);
+    }
+
+    #[test]
+    fn without_input_an_epoch_comes_with_each_heartbeat_once_there_was_one() {
+        let mut source = source(Vec::new());
+        source.settings.heartbeat_ms = Some(1_000);
+        assert_eq!(source.close(at(5_000)).unwrap(), None);
+        source.polled(&polled(LEADS, 0, 2), at(5_010));
+        assert_eq!(source.close(at(5_010)).unwrap().unwrap().epoch, 5_000);
+        assert_eq!(source.close(at(6_009)).unwrap(), None);
+        let close = source.close(at(6_010)).unwrap().unwrap();
+        assert_eq!((close.epoch, close.previous, close.records, close.inputs.len()), (6_000, Some(5_000), 0, 0));
+        assert_eq!(source.close(at(6_900)).unwrap(), None);
     }
 
     #[test]

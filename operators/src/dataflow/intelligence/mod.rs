@@ -160,11 +160,9 @@ impl Intelligence {
         self.arena.clear();
     }
 
+    /// Takes a dealer out, to be worked on; one that was not known begins.
     fn dealership(&mut self, dealer: u32, time_ms: i64) -> Box<Dealership> {
-        if self.dealerships.len() <= dealer as usize {
-            self.dealerships.resize_with(dealer as usize + 1, || None);
-        }
-        self.dealerships[dealer as usize].take().unwrap_or_else(|| {
+        self.dealerships.get_mut(dealer as usize).and_then(Option::take).unwrap_or_else(|| {
             let network = self.network_settings();
             Box::new(Dealership::new(dealer, self.beginning.clone(), network, time_ms))
         })
@@ -265,6 +263,9 @@ impl Intelligence {
             }
             self.calendar.extend(due_ms.map(|due_ms| (due_ms, dealer)));
             dealership.calendar_ms = due_ms;
+        }
+        if self.dealerships.len() <= dealer as usize {
+            self.dealerships.resize_with(dealer as usize + 1, || None);
         }
         self.dealerships[dealer as usize] = Some(dealership);
     }

@@ -123,7 +123,7 @@ impl Intelligence {
         let entity = store.entity(EntityKind::Lead, place);
         let number = entity.dealer();
         let mut arena = Arena::default();
-        let seen = LeadSeen::of(entity, place, 0, false, &mut arena);
+        let seen = LeadSeen::of(entity, place, (0, false), true, &mut arena);
         let hash = store.hash_at(EntityKind::Lead, place);
         if self.leads.len() <= place as usize {
             self.leads.resize_with(place as usize + 1, Default::default);

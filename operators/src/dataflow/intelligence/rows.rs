@@ -61,7 +61,7 @@ impl Writer<'_> {
 
     fn lead(&mut self, place: u32, state: &LeadState, table: TableId, change: RowChange) {
         let entity = self.store.entity(EntityKind::Lead, place);
-        let (rep_names, epoch) = (self.rep_names, self.epoch);
+        let rep_names = self.rep_names;
         let rows = self.start(table, change, entity.dealer());
         entity.with_key(|key| rows.cell(Cell::Text(key)));
         if change == RowChange::Upsert {
@@ -91,7 +91,7 @@ impl Writer<'_> {
                     rep_names.with_number(assigned.rep, |rep| rows.cell(Cell::Text(rep)));
                     rows.cell(Cell::Double(assigned.score));
                     rows.cell(Cell::Integer(assigned.assigned_ms));
-                    rows.cell(Cell::Integer(epoch));
+                    rows.cell(Cell::Integer(assigned.epoch));
                 }
                 _ => {}
             }

@@ -168,6 +168,7 @@ impl Intelligence {
                     rep_names.with_number(assigned.rep, |rep| writer.text(rep));
                     writer.fixed(assigned.score.to_bits());
                     writer.zigzag(assigned.assigned_ms);
+                    writer.zigzag(assigned.epoch);
                     write_message(writer, assigned.message);
                 });
             });
@@ -398,8 +399,8 @@ fn read_lead(reader: &mut BinaryReader<'_>) -> Result<LeadRecord, Malformed> {
         segmented: read_option(reader, read_segmented)?,
         assigned: read_option(reader, |reader| {
             let rep = reader.text()?.to_vec();
-            let (score, assigned_ms) = (read_double(reader)?, reader.zigzag()?);
-            Ok((rep, Assigned { rep: 0, score, assigned_ms, message: read_message(reader)? }))
+            let (score, assigned_ms, epoch) = (read_double(reader)?, reader.zigzag()?, reader.zigzag()?);
+            Ok((rep, Assigned { rep: 0, score, assigned_ms, epoch, message: read_message(reader)? }))
         })?,
     })
 }

@@ -100,7 +100,8 @@ impl Turn<'_, '_> {
             }
             (TimerKind::Tick, _) => {
                 self.dealership.network.advance(due_ms, self.shared.workspace);
-                self.tell_team(true);
+                let reports = due_ms.rem_euclid(self.shared.settings.report_ms.max(1)) == 0;
+                self.tell_team(reports);
                 self.dealership.schedule_tick(due_ms);
             }
             (TimerKind::Midnight, _) => {

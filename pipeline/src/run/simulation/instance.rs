@@ -66,7 +66,11 @@ impl InstanceSettings {
     pub(super) fn seeded(random: &mut Random) -> Self {
         InstanceSettings {
             tick_ms: *random.pick(&[1, 50, 50, 1_000]),
-            source: SourceSettings { window_bytes_max: random.between(1_000, 30_000) as u64, idle_after_ms: 30_000 },
+            source: SourceSettings {
+                window_bytes_max: random.between(1_000, 30_000) as u64,
+                idle_after_ms: 30_000,
+                heartbeat_ms: None,
+            },
             commit: CommitSettings {
                 group_bytes_max: random.between(500, 10_000) as u64,
                 group_messages_max: random.between(1, 50) as u64,

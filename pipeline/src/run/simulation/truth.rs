@@ -22,7 +22,7 @@ use super::super::commits::Published;
 use super::super::starting::StartError;
 use super::instance::MAX_FUTURE_MS;
 use super::log::SimulatedLog;
-use crate::messages::{DEAD_LETTERS, EPOCHS, letter_message};
+use crate::messages::{DEAD_LETTERS, EPOCHS, letter_message, model_message};
 
 /// The cells of a row, as bytes.
 type Cells = Vec<Option<Vec<u8>>>;
@@ -229,7 +229,9 @@ fn versions(published: &Published) -> Vec<Version> {
 }
 
 fn digest(published: &Published, versions: &[Version]) -> u64 {
-    let messages: Vec<_> = published.output.letters.iter().map(letter_message).collect();
+    let letters = published.output.letters.iter().map(letter_message);
+    let said = published.output.messages.iter().map(|message| model_message(message.view()));
+    let messages: Vec<_> = letters.chain(said).collect();
     xxh3_64(format!("{} {} {messages:?} {versions:?}", published.binding.epoch, published.output.events).as_bytes())
 }
 

@@ -21,7 +21,7 @@ use super::producer::Producer;
 use super::storage::{Defect, Faults, Storage};
 use super::stores::Stores;
 use super::truth::Truth;
-use crate::messages::{DEAD_LETTERS, EPOCHS};
+use crate::messages::{EPOCHS, OUTPUT_TOPICS};
 use crate::simulate::random::Random;
 
 /// True time at the beginning, in UTC milliseconds.
@@ -193,7 +193,9 @@ impl World {
         for topic in Topic::ALL {
             storage.create_topic(topic.name(), 1 + random.below(3) as usize);
         }
-        storage.create_topic(DEAD_LETTERS, 1 + random.below(3) as usize);
+        for topic in OUTPUT_TOPICS {
+            storage.create_topic(topic, 1 + random.below(3) as usize);
+        }
         storage.create_topic(EPOCHS, 1);
         storage.faults = Faults::seeded(&mut random);
         World {
@@ -253,7 +255,7 @@ impl World {
             Action::EndForeign => self.end_foreign(),
             Action::Settle => self.log.storage().settle(false),
             Action::AddPartition => {
-                let topics = Topic::ALL.map(Topic::name).into_iter().chain([DEAD_LETTERS]).collect::<Vec<_>>();
+                let topics = Topic::ALL.map(Topic::name).into_iter().chain(OUTPUT_TOPICS).collect::<Vec<_>>();
                 let topic = *self.random.pick(&topics);
                 let mut storage = self.log.storage();
                 if storage.partitions(topic) < PARTITIONS_MAX {
