@@ -160,10 +160,11 @@ impl Machines {
         let mut kpis = DailyKpis::new(settings.snapshots);
         let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
         if let Some((epoch, parts)) = restored {
-            for part in &parts {
+            // Each part goes as its state comes, so that both are never whole in memory at once.
+            for part in parts {
                 match part.section {
-                    Section::DailyKpis => kpis.restore(part)?,
-                    _ => entities.restore(part)?,
+                    Section::DailyKpis => kpis.restore(&part)?,
+                    _ => entities.restore(&part)?,
                 }
             }
             entities.restored(epoch)?;

@@ -1,4 +1,4 @@
-//! An S3-compatible server (moto, from PyPI), for as long as a test process lives.
+//! An S3-compatible server (moto, a package of Python), for as long as a test process lives.
 //!
 //! ```text
 //!  test process ── pipe ──► sh ──► moto_server

@@ -60,7 +60,7 @@ pub fn definitions() -> Vec<TableDefinition> {
         key: table.columns.iter().filter(|column| column.key).map(|column| column.name.to_owned()).collect(),
         view: table.view.map(str::to_owned),
         only_grows,
-        is_archive: std::ptr::eq(table, &ARCHIVE),
+        is_archive: table.name == ARCHIVE.name,
     };
     let tables = TableId::ALL.into_iter().map(|id| (id.table(), id.only_grows()));
     tables.chain([(&ARCHIVE, true)]).map(definition).collect()

@@ -373,7 +373,7 @@ impl Instance {
     }
 
     /// Hands the keeper what was published.
-    pub(super) fn to_keep(&mut self, mut published: Published) {
+    pub(super) fn hand_to_keeper(&mut self, mut published: Published) {
         add_epoch_row(&mut published);
         self.unkept.push_back(published);
     }

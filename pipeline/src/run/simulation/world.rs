@@ -288,7 +288,7 @@ impl World {
                 }
             }
             Action::Keep => {
-                for _ in 0..1 + self.random.below(6) {
+                for _ in 0..=self.random.below(6) {
                     if !self.keep(process)? {
                         break;
                     }
@@ -469,7 +469,7 @@ impl World {
         for published in one.instance.published() {
             self.truth.published(one.published, &published)?;
             one.published += 1;
-            one.instance.to_keep(published);
+            one.instance.hand_to_keeper(published);
         }
         let Turn::Stop(reason) = &turn else { return Ok(Some(turn)) };
         // One that lost its committer opens another, and so takes power even from one that started after it.
