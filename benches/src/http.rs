@@ -102,7 +102,10 @@ fn calls(host: &str, path: &str) -> Result<Vec<f64>, Failure> {
         let status = connection.call(path, &body)?;
         times.push(asked.elapsed().as_secs_f64() * 1_000.0);
         if status != 200 {
-            return Err(Failure::Output { command: format!("POST {path}"), wanted: format!("status 200, got {status}") });
+            return Err(Failure::Output {
+                command: format!("POST {path}"),
+                wanted: format!("status 200, got {status}"),
+            });
         }
     }
     Ok(times)
@@ -182,7 +185,10 @@ impl fmt::Display for Http {
         ];
         for (name, Percentiles { p50_ms, p95_ms, p99_ms }, judged, target, of) in rows {
             let verdict = target.verdict(judged);
-            write!(formatter, "\n{name:<27} p50 {p50_ms:7.2}  p95 {p95_ms:7.2}  p99 {p99_ms:7.2}  {of} {target} {verdict}")?;
+            write!(
+                formatter,
+                "\n{name:<27} p50 {p50_ms:7.2}  p95 {p95_ms:7.2}  p99 {p99_ms:7.2}  {of} {target} {verdict}"
+            )?;
         }
         Ok(())
     }

@@ -156,8 +156,7 @@ impl Machines {
     ) -> Result<Self, SnapshotError> {
         let rep_names = RepNames::new(index as u32);
         let GraphSettings { entities: settings, models } = settings;
-        let mut entities =
-            EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics)).with_models(models);
+        let mut entities = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics)).with_models(models);
         let mut kpis = DailyKpis::new(settings.snapshots);
         let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
         if let Some((epoch, parts)) = restored {

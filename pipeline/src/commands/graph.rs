@@ -15,7 +15,7 @@ use timely::logging::{TimelyEvent, TimelyEventBuilder};
 
 use super::CommandError;
 use crate::failure::Failure;
-use crate::graph::{GraphSettings, self, Outputs};
+use crate::graph::{self, GraphSettings, Outputs};
 use crate::replay::chunks::ReplayInput;
 use crate::replay::source::Source;
 

@@ -10,8 +10,8 @@ use super::{CommandError, load_config};
 use crate::http::server::HttpServer;
 use crate::logs::open_log;
 use crate::run::live::{Control, RunReport, run as run_live};
-use crate::run::{live_settings, open_stores};
 use crate::run::tables::Observer;
+use crate::run::{live_settings, open_stores};
 use crate::serving::Serving;
 use crate::signals::stop_on_signals;
 

@@ -1,8 +1,6 @@
 //! The tables `[models.…]`, and what the models are told by them.
 
-use operators::dataflow::intelligence::settings::{
-    AssignmentSettings, ModelSettings, PreparedModels, WhacoSettings,
-};
+use operators::dataflow::intelligence::settings::{AssignmentSettings, ModelSettings, PreparedModels, WhacoSettings};
 use operators::models::assignment::eligibility::{Policy, Wish};
 use operators::models::oscillators::network::{self, Objective};
 use operators::models::whaco::settings::Settings as Calibrated;

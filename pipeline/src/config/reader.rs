@@ -78,7 +78,9 @@ impl Reader {
     pub(super) fn typed<T: Setting>(&mut self, path: &[String], entry: &Entry) -> Option<T> {
         let text = match &entry.value {
             // Whatever a variable holds is text: the key's type says how it reads.
-            Value::String(text) if T::BARE == Bare::Quoted || matches!(entry.origin, Origin::Variable(_)) => text.clone(),
+            Value::String(text) if T::BARE == Bare::Quoted || matches!(entry.origin, Origin::Variable(_)) => {
+                text.clone()
+            }
             Value::Integer(number) if matches!(T::BARE, Bare::Integer | Bare::Number) => number.to_string(),
             Value::Float(number) if T::BARE == Bare::Number => number.to_string(),
             Value::Boolean(value) if T::BARE == Bare::Boolean => value.to_string(),

@@ -8,8 +8,8 @@ use operators::models::oscillators::network::STRENGTH_MAX;
 
 use super::error::{Origin, Problem};
 use super::layers::{Entries, Entry, KeyPath, dotted};
-use super::store_url::StoreUrl;
 use super::models::ModelsSection;
+use super::store_url::StoreUrl;
 use super::{Config, Duration};
 
 /// Kafka allows 249 characters in a topic's name: this leaves room for the name itself after a prefix.
@@ -138,7 +138,8 @@ fn listeners(config: &Config, rules: &mut Rules<'_>) {
         rules.hold(&[key, "security.token"], closed, fault, remedy);
     }
     let sql_files = [("sql.certificate_file", &config.sql.certificate_file), ("sql.key_file", &config.sql.key_file)];
-    let http_files = [("http.certificate_file", &config.http.certificate_file), ("http.key_file", &config.http.key_file)];
+    let http_files =
+        [("http.certificate_file", &config.http.certificate_file), ("http.key_file", &config.http.key_file)];
     for [certificate, key] in [sql_files, http_files] {
         let both_or_none = certificate.1.is_empty() == key.1.is_empty();
         let fault = "stands without the other of the two".to_owned();
@@ -169,7 +170,12 @@ fn models(config: &Config, rules: &mut Rules<'_>) {
     rules.hold(&["models.whaco.flag_rate"], (1e-6..=0.5).contains(&flag_rate), format!("is {flag_rate}"), remedy);
     let strength = oscillators.strength.value();
     let remedy = "it must be a number from 0 to 3";
-    rules.hold(&["models.oscillators.strength"], (0.0..=STRENGTH_MAX).contains(&strength), format!("is {strength}"), remedy);
+    rules.hold(
+        &["models.oscillators.strength"],
+        (0.0..=STRENGTH_MAX).contains(&strength),
+        format!("is {strength}"),
+        remedy,
+    );
     for (key, count, least, greatest) in [
         ("models.assignment.lead_cap", assignment.lead_cap, 1, 10_000),
         ("models.assignment.reassignments_max", assignment.reassignments_max, 0, 1_000),

@@ -7,8 +7,8 @@
 //! A request that gave up may still be appended: its events' ids make a repeat harmless.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -147,11 +147,9 @@ impl AppendThread {
             match self.log_appender.append(records, None) {
                 Ok(appended) => {
                     let ends = appended.ranges.into_iter().filter_map(|range| {
-                        let topic = Topic::ALL.into_iter().find(|topic| topic.name() == &*range.topic_partition.topic)?;
-                        Some((
-                            InputPartition { topic, partition: range.topic_partition.partition },
-                            range.offset_last,
-                        ))
+                        let topic =
+                            Topic::ALL.into_iter().find(|topic| topic.name() == &*range.topic_partition.topic)?;
+                        Some((InputPartition { topic, partition: range.topic_partition.partition }, range.offset_last))
                     });
                     return Ok(ends.collect());
                 }
@@ -193,10 +191,10 @@ mod tests {
         };
         let first = vec![event(Topic::Leads, "d-1", "{}"), event(Topic::Deals, "d-1", "{}")];
         let placed = appender.append(first).await.unwrap();
-        assert_eq!(placed.iter().map(|(place, offset)| (place.topic, *offset)).collect::<Vec<_>>(), [
-            (Topic::Leads, 0),
-            (Topic::Deals, 0)
-        ]);
+        assert_eq!(
+            placed.iter().map(|(place, offset)| (place.topic, *offset)).collect::<Vec<_>>(),
+            [(Topic::Leads, 0), (Topic::Deals, 0)]
+        );
         let again = appender.append(vec![event(Topic::Leads, "d-1", "{}"); 3]).await.unwrap();
         assert_eq!(again, vec![(placed[0].0, 3); 3], "an offset is the last of its partition in the append");
         drop(appender);

@@ -47,8 +47,7 @@ impl Asset {
     fn answer(&self, request: &HeaderMap) -> Response {
         let tag = format!("\"{:016x}\"", xxh3_64(self.bytes));
         let is_known = request.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-        let mut response =
-            if is_known { StatusCode::NOT_MODIFIED.into_response() } else { self.bytes.into_response() };
+        let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { self.bytes.into_response() };
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -215,7 +215,8 @@ pub async fn meta(State(state): State<Arc<HttpState>>, caller: Caller) -> Result
     for system in &state.manifest.system {
         systems.push(system.present(&reading, &mut questions, quiet_seconds).await);
     }
-    let (lags, delays) = (reading.series("dealerflow_input_lag_records"), reading.series("dealerflow_watermark_delay_seconds"));
+    let (lags, delays) =
+        (reading.series("dealerflow_input_lag_records"), reading.series("dealerflow_watermark_delay_seconds"));
     let topics = operators::domain::event::Topic::ALL.into_iter().map(|topic| {
         let of = |series: &&crate::metrics::Series| series.label("topic") == Some(topic.name());
         let delay = delays.iter().filter(of).map(|series| series.value).fold(0.0, f64::max);

@@ -85,7 +85,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 async fn nowhere(uri: Uri) -> Problem {
-    Problem::new(ProblemKind::NotFound, format!("there is nothing at {}: /api/openapi.json lists every path", uri.path()))
+    Problem::new(
+        ProblemKind::NotFound,
+        format!("there is nothing at {}: /api/openapi.json lists every path", uri.path()),
+    )
 }
 
 async fn no_method(uri: Uri) -> Problem {

@@ -83,7 +83,11 @@ impl Subscriber {
         let place = tables.definitions().iter().position(|definition| definition.name == query.table);
         let Some(place) = place else {
             let names: Vec<&str> = tables.definitions().iter().map(|definition| definition.name.as_str()).collect();
-            return Err(Problem::bad_request(format!("there is no table {:?}: choose from {}", query.table, names.join(", "))));
+            return Err(Problem::bad_request(format!(
+                "there is no table {:?}: choose from {}",
+                query.table,
+                names.join(", ")
+            )));
         };
         let permit = state.stream_permit()?;
         let subscription = tables.subscribe().map_err(|full| Problem::unavailable(full.to_string()))?;
@@ -92,7 +96,9 @@ impl Subscriber {
         let name = tables.definitions()[place].name.replace('"', "\"\"");
         let (sql, event) = match query.from_epoch {
             None => (format!("select * from stored.\"{name}\""), "snapshot"),
-            Some(epoch) => (format!("select * from versions.\"{name}\" where epoch > {epoch} order by epoch"), "changes"),
+            Some(epoch) => {
+                (format!("select * from versions.\"{name}\" where epoch > {epoch} order by epoch"), "changes")
+            }
         };
         let answer = asking.query(&sql, &settings).await?;
         Ok(Subscriber {
@@ -120,7 +126,11 @@ impl Subscriber {
                     match answer.next().await {
                         Some(Ok(batch)) => {
                             let rows = rows_of(&batch, &self.access);
-                            return Some(Told { event, resume: None, data: serde_json::json!({"epoch": epoch, "rows": rows}) });
+                            return Some(Told {
+                                event,
+                                resume: None,
+                                data: serde_json::json!({"epoch": epoch, "rows": rows}),
+                            });
                         }
                         Some(Err(error)) => {
                             self.stage = Stage::Over;

@@ -2,7 +2,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// What a metric is.
@@ -84,7 +85,12 @@ impl Declarations {
         self.register(IntGauge::new(name, help), name, Kind::Gauge, &[], help)
     }
 
-    pub(super) fn gauges(&mut self, name: &'static str, labels: &'static [&'static str], help: &'static str) -> IntGaugeVec {
+    pub(super) fn gauges(
+        &mut self,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> IntGaugeVec {
         self.register(IntGaugeVec::new(Opts::new(name, help), labels), name, Kind::Gauge, labels, help)
     }
 

@@ -36,8 +36,10 @@ impl EpochMetrics {
                 "The newest published epoch, in seconds since 1970.",
             ),
             waiting: declare.gauge("dealerflow_epochs_waiting", "Epochs that are closed and not published."),
-            window_bytes: declare
-                .gauge("dealerflow_input_window_bytes", "Input that was read and whose results are not settled, in bytes."),
+            window_bytes: declare.gauge(
+                "dealerflow_input_window_bytes",
+                "Input that was read and whose results are not settled, in bytes.",
+            ),
             window_bytes_max: declare
                 .gauge("dealerflow_input_window_max_bytes", "How much of it there may be, in bytes."),
             oldest_open_seconds: declare.seconds_gauge(

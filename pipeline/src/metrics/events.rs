@@ -35,8 +35,10 @@ impl EventMetrics {
                 "dealerflow_events_ambiguous_order_total",
                 "Fields that two events of the same time and sequence wrote.",
             ),
-            expired: declare
-                .counter("dealerflow_entities_expired_total", "Leads, deals and vehicles that left after their retention."),
+            expired: declare.counter(
+                "dealerflow_entities_expired_total",
+                "Leads, deals and vehicles that left after their retention.",
+            ),
         }
     }
 

@@ -40,7 +40,8 @@ impl ServingMetrics {
             streams: declare.gauge("dealerflow_http_streams", "Event streams that are open."),
             streams_free: declare
                 .gauge("dealerflow_http_streams_free", "Event streams that may be opened beside them."),
-            pulse_bytes: declare.gauge("dealerflow_pulse_bytes", "Updates kept for readers of the pulse stream, in bytes."),
+            pulse_bytes: declare
+                .gauge("dealerflow_pulse_bytes", "Updates kept for readers of the pulse stream, in bytes."),
             pulse_skipped: declare.gauge(
                 "dealerflow_pulse_skipped_epochs",
                 "Epochs left out of the pulse stream since the start because they came too fast.",

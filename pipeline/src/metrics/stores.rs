@@ -33,8 +33,10 @@ impl StoreMetrics {
                 "dealerflow_history_timestamp_seconds",
                 "Epoch up to which history is visible, in seconds since 1970; 0 before the first write of a run.",
             ),
-            failures: declare
-                .counter("dealerflow_store_failures_total", "Writes of checkpoints and history that failed and are tried again."),
+            failures: declare.counter(
+                "dealerflow_store_failures_total",
+                "Writes of checkpoints and history that failed and are tried again.",
+            ),
         }
     }
 

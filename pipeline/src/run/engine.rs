@@ -139,8 +139,7 @@ impl Engine {
                 worker.step_or_park(Some(PARK));
                 if reported.elapsed() >= REPORT_EVERY {
                     reported = Instant::now();
-                    let report =
-                        WorkerReport { statistics: statistics.borrow().clone(), queue: queue.borrow().len() };
+                    let report = WorkerReport { statistics: statistics.borrow().clone(), queue: queue.borrow().len() };
                     *told[index].lock().unwrap_or_else(PoisonError::into_inner) = report;
                 }
             }

@@ -351,7 +351,8 @@ pub fn run(
     let (request, closed) = (checkpointer.request(), checkpointer.closed());
     tables.answer_from(plan.chain.epoch.unwrap_or(i64::MIN));
     let on_written = show_history(tables, &stores.history, &on_end);
-    let historian = start_historian(historian, checkpointer, on_written, Arc::clone(&on_end), Arc::clone(&control.metrics));
+    let historian =
+        start_historian(historian, checkpointer, on_written, Arc::clone(&on_end), Arc::clone(&control.metrics));
     let historian = historian.map_err(|error| RunError::Engine(error.to_string()))?;
     let showing = Showing { tables: Arc::clone(tables), observers, metrics: Arc::clone(&control.metrics) };
     let publisher = start_tables(showing, historian, on_end);

@@ -22,8 +22,8 @@ use sql::live::{EpochChanges, HISTORY_URL, LiveTables};
 use super::collect::EpochOutput;
 use super::commits::{Published, Publisher};
 use super::historian::{OnEnd, OnWritten, ToHistorian, add_epoch_row};
-use crate::metrics::Metrics;
 use crate::arrow_rows::{RowSlice, record_batch, stored_schema};
+use crate::metrics::Metrics;
 
 /// Epochs that wait to be shown; beyond, commits wait.
 const EPOCHS_WAITING_MAX: usize = 256;

@@ -125,8 +125,17 @@ fn a_token_gets_nothing_of_other_dealers_by_any_path() {
     let asking = |token| Asking { served: &served, token };
     let (chief, ann, viewer, nobody) = (asking(Some(CHIEF)), asking(Some(ANN)), asking(Some(VIEWER)), asking(None));
 
-    let rep = |dealer: &str, name: &str| event(&format!("rep-{dealer}"), "rep.added", dealer, &json!({"repId": "r-1", "name": name}));
-    let lead = |dealer: &str| event(&format!("lead-{dealer}"), "lead.created", dealer, &json!({"leadId": "l-1", "customerId": "c-1", "channel": "web"}));
+    let rep = |dealer: &str, name: &str| {
+        event(&format!("rep-{dealer}"), "rep.added", dealer, &json!({"repId": "r-1", "name": name}))
+    };
+    let lead = |dealer: &str| {
+        event(
+            &format!("lead-{dealer}"),
+            "lead.created",
+            dealer,
+            &json!({"leadId": "l-1", "customerId": "c-1", "channel": "web"}),
+        )
+    };
     let batch = json!([rep("d-1", "Ann Own"), rep("d-2", "Zed Secret"), lead("d-1"), lead("d-2"), {"id": 7}]);
     let told = chief.post("/api/events", &batch);
     assert_eq!(told.status, 200, "{}", told.body);
@@ -150,7 +159,11 @@ fn a_token_gets_nothing_of_other_dealers_by_any_path() {
     assert!(floor.to_string().contains("Ann Own") && !floor.to_string().contains("d-2"), "{floor}");
     assert_eq!(ann.get("/api/pulse/floor?dealerId=d-2").status, 403);
     for whole in ["/api/pulse/meta", "/metrics"] {
-        assert_eq!((ann.get(whole).status, chief.get(whole).status, nobody.get(whole).status), (403, 200, 401), "{whole}");
+        assert_eq!(
+            (ann.get(whole).status, chief.get(whole).status, nobody.get(whole).status),
+            (403, 200, 401),
+            "{whole}"
+        );
     }
 
     // SQL.
@@ -169,7 +182,10 @@ fn a_token_gets_nothing_of_other_dealers_by_any_path() {
     // Writing.
     assert_eq!(ann.post("/api/events", &rep("d-2", "X")).status, 403);
     assert_eq!(viewer.post("/api/events", &rep("d-1", "X")).status, 403);
-    assert_eq!(ann.post("/api/intelligence/deal-closed?dealerId=d-2", &json!({"salespersonId": "r-1", "dealId": "x"})).status, 403);
+    assert_eq!(
+        ann.post("/api/intelligence/deal-closed?dealerId=d-2", &json!({"salespersonId": "r-1", "dealId": "x"})).status,
+        403
+    );
     assert_eq!(viewer.post("/api/intelligence/add-salesperson", &json!({"id": "r-9", "name": "N"})).status, 403);
     let added = ann.post("/api/intelligence/add-salesperson", &json!({"id": "r-9", "name": "New", "skillLevel": 0.5}));
     assert_eq!((added.status, added.json()["status"].as_str()), (200, Some("added")), "{}", added.body);
@@ -179,16 +195,25 @@ fn a_token_gets_nothing_of_other_dealers_by_any_path() {
 
     // Streams: both dealers' events come again, and each token hears of its own.
     let ends = |line: &str| line.starts_with("event: epoch");
-    let again = json!([event("e-1", "lead.updated", "d-1", &json!({"leadId": "l-1", "engagement": 0.9})),
-        event("e-2", "lead.updated", "d-2", &json!({"leadId": "l-1", "engagement": 0.8}))]);
+    let again = json!([
+        event("e-1", "lead.updated", "d-1", &json!({"leadId": "l-1", "engagement": 0.9})),
+        event("e-2", "lead.updated", "d-2", &json!({"leadId": "l-1", "engagement": 0.8}))
+    ]);
     let second = chief.post("/api/events", &again).json()["epoch"].as_i64().unwrap();
     let behind = (second - 1).to_string();
-    let (mine, all) = (ann.stream("/api/pulse-stream", Some(&behind), ends), chief.stream("/api/pulse-stream", Some(&behind), ends));
-    assert!(mine.contains("\"dealerId\":\"d-1\"") && !mine.contains("d-2") && !mine.contains("event: pipeline"), "{mine}");
+    let (mine, all) =
+        (ann.stream("/api/pulse-stream", Some(&behind), ends), chief.stream("/api/pulse-stream", Some(&behind), ends));
+    assert!(
+        mine.contains("\"dealerId\":\"d-1\"") && !mine.contains("d-2") && !mine.contains("event: pipeline"),
+        "{mine}"
+    );
     assert!(all.contains("\"dealerId\":\"d-2\"") && all.contains("event: pipeline"), "{all}");
     assert!(ann.stream("/api/pulse-stream?dealerId=d-2", None, |line| line.contains("403")).contains("403"));
     let progress = |line: &str| line.starts_with("id: ");
-    let (mine, all) = (ann.stream("/api/subscribe?table=reps", None, progress), chief.stream("/api/subscribe?table=reps", None, progress));
+    let (mine, all) = (
+        ann.stream("/api/subscribe?table=reps", None, progress),
+        chief.stream("/api/subscribe?table=reps", None, progress),
+    );
     assert!(mine.contains("Ann Own") && !mine.contains("Secret"), "{mine}");
     assert!(all.contains("Secret"), "{all}");
     let resumed = ann.stream("/api/subscribe?table=leads", Some(&epoch.to_string()), progress);
@@ -202,7 +227,8 @@ fn a_command_is_recorded_once_and_answered_again() {
     let served = Served::demo(folder.path(), 2_000, &[]);
     let local = Asking { served: &served, token: None };
     served.wait_for_records(2_000);
-    let dealer = served.rows("select dealer_id from dealers order by 1 limit 1")[0]["dealer_id"].as_str().unwrap().to_owned();
+    let dealer =
+        served.rows("select dealer_id from dealers order by 1 limit 1")[0]["dealer_id"].as_str().unwrap().to_owned();
     let customer = json!({"dealerId": dealer, "customerId": "c-new", "creditScore": 760, "annualIncome": 120_000, "engagement": 0.6});
     let path = "/api/intelligence/analyze-customer";
     let leads = || served.number(&format!("select count(*) from leads where dealer_id = '{dealer}'"));
@@ -244,16 +270,33 @@ fn every_route_is_in_the_document_and_strangers_pages_are_refused() {
     for path in ["/api/events", "/api/sql", "/api/subscribe", "/api/pulse-stream", "/metrics", "/healthz", "/readyz"] {
         assert!(paths.contains_key(path), "{path}");
     }
-    for path in ["analyze-customer", "team-status", "customer-segments", "anomalies", "deal-closed", "insights", "add-salesperson", "salesperson/{id}", "reset", "health"] {
+    for path in [
+        "analyze-customer",
+        "team-status",
+        "customer-segments",
+        "anomalies",
+        "deal-closed",
+        "insights",
+        "add-salesperson",
+        "salesperson/{id}",
+        "reset",
+        "health",
+    ] {
         assert!(paths.contains_key(&format!("/api/intelligence/{path}")), "{path}");
     }
     assert_eq!(local.get("/nowhere").status, 404);
     assert_eq!(local.call("PUT", "/api/sql", &[], "{}").status, 405);
-    assert_eq!(local.call("GET", "/api/intelligence/health", &[("origin", "http://elsewhere.example")], "").status, 403);
+    assert_eq!(
+        local.call("GET", "/api/intelligence/health", &[("origin", "http://elsewhere.example")], "").status,
+        403
+    );
     for page in ["/floor", "/pulse/meta"] {
         let page = local.get(page);
         assert_eq!(page.status, 200);
-        assert!(page.head.contains("content-security-policy: default-src 'none'") && page.head.contains("x-frame-options: deny"));
+        assert!(
+            page.head.contains("content-security-policy: default-src 'none'")
+                && page.head.contains("x-frame-options: deny")
+        );
     }
     let huge = local.call("POST", "/api/events", &[("content-type", "application/json")], &" ".repeat(20 << 10));
     assert_eq!(huge.status, 413);

@@ -350,7 +350,12 @@ mod tests {
     fn a_preview_takes_the_nearest_centroid() {
         let cluster = |id, at: f64| ClusterBody {
             id,
-            profile: ProfileBody { name: String::new(), description: String::new(), approach: String::new(), priority: 0.5 },
+            profile: ProfileBody {
+                name: String::new(),
+                description: String::new(),
+                approach: String::new(),
+                priority: 0.5,
+            },
             centroid: vec![at; FEATURES],
             size_estimate: 1,
             outliers: 0,

@@ -191,7 +191,10 @@ pub async fn pulse_stream(
         _permit: permit,
     };
     let events =
-        futures::stream::unfold(reader, |mut reader| async move { reader.next().await.map(|event| (Ok(event), reader)) });
+        futures::stream::unfold(
+            reader,
+            |mut reader| async move { reader.next().await.map(|event| (Ok(event), reader)) },
+        );
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("alive")))
 }
 

@@ -50,7 +50,9 @@ pub fn updates_of(facts: &EpochFacts) -> EpochUpdates {
         let Some((topic, shows_rows)) = topic_of(*id) else { continue };
         let table = id.table();
         for row in slice.range.clone() {
-            let Some(dealer) = slice.rows.text(row, 0).and_then(|text| std::str::from_utf8(text).ok()) else { continue };
+            let Some(dealer) = slice.rows.text(row, 0).and_then(|text| std::str::from_utf8(text).ok()) else {
+                continue;
+            };
             let own = gathered.entry((dealer, topic, table.name)).or_default();
             if slice.rows.change(row) == RowChange::Upsert {
                 own.changed += 1;
@@ -135,7 +137,9 @@ fn row_json(table: &Table, rows: &RowBatch, row: usize) -> String {
             }
             ColumnType::Double => {
                 let value = f64::from_bits(bits);
-                json.push_str(&serde_json::Number::from_f64(value).map_or("null".to_owned(), |value| value.to_string()));
+                json.push_str(
+                    &serde_json::Number::from_f64(value).map_or("null".to_owned(), |value| value.to_string()),
+                );
             }
             ColumnType::Boolean => json.push_str(if integer == 0 { "false" } else { "true" }),
             ColumnType::Date => {
@@ -177,8 +181,7 @@ mod tests {
     }
 
     fn updates(days: i64) -> Vec<(PulseTopic, Option<String>, serde_json::Value)> {
-        let facts =
-            EpochFacts { epoch: 150, records: 9, events: 8, messages: 1, rejected: 1, rows: vec![kpis(days)] };
+        let facts = EpochFacts { epoch: 150, records: 9, events: 8, messages: 1, rejected: 1, rows: vec![kpis(days)] };
         let updates = updates_of(&facts).updates;
         let parse = |update: Update| {
             (update.topic, update.dealer.map(|dealer| dealer.to_string()), serde_json::from_str(&update.json).unwrap())
