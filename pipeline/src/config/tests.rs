@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use operators::dataflow::intelligence::settings::ModelSettings;
-
 use super::testing::Folder;
 use operators::dataflow::intelligence::settings::ModelSettings;
 
