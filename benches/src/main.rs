@@ -100,8 +100,8 @@ struct ReplayArguments {
 
 #[derive(Args)]
 struct RestartArguments {
-    /// Events that fill the log; of 2.4 million come about a million entities.
-    #[arg(long, default_value_t = 2_400_000)]
+    /// Events that fill the log; of 4.6 million come about a million entities.
+    #[arg(long, default_value_t = 4_600_000)]
     events: u64,
 }
 

@@ -37,6 +37,7 @@ pub struct Restart {
     entities: u64,
     running_peak_bytes: u64,
     ready: Duration,
+    ready_cpu: Duration,
     restarted_peak_bytes: u64,
     ended: Duration,
 }
@@ -97,6 +98,17 @@ impl Running {
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1_024)
     }
 
+    /// CPU time that it has used.
+    fn cpu(&self) -> Result<Duration, Failure> {
+        /// What the kernel counts CPU time in, in all its books for users.
+        const TICK: Duration = Duration::from_millis(10);
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
+            .map_err(Failure::system("a process's time cannot be read (this bench needs Linux)"))?;
+        // Behind the name, which may hold anything, come 11 fields and then user and system time.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        Ok(TICK * fields.filter_map(|ticks| ticks.parse::<u32>().ok()).sum::<u32>())
+    }
+
     fn kill(mut self) -> Result<(), Failure> {
         self.child
             .kill()
@@ -145,6 +157,7 @@ pub fn measure(binaries: &Binaries, events: u64, say: impl Fn(&str)) -> Result<R
     say("starting again");
     let mut restarted = Running::start(binaries, &data, &["run"])?;
     let ready = restarted.wait_for(READY)?;
+    let ready_cpu = restarted.cpu()?;
     let restarted_peak_bytes = restarted.peak_bytes()?;
     let ended = restarted.terminate()?;
     say("counting");
@@ -158,7 +171,7 @@ pub fn measure(binaries: &Binaries, events: u64, say: impl Fn(&str)) -> Result<R
         command: "dealerflow sql".to_owned(),
         wanted: "number of entities".to_owned(),
     })?;
-    Ok(Restart { entities, running_peak_bytes, ready, restarted_peak_bytes, ended })
+    Ok(Restart { entities, running_peak_bytes, ready, ready_cpu, restarted_peak_bytes, ended })
 }
 
 impl std::fmt::Display for Restart {
@@ -172,7 +185,12 @@ impl std::fmt::Display for Restart {
         row("seconds to the end after SIGTERM", self.ended.as_secs_f64(), Target::AtMost(SECONDS_MAX));
         let running = self.running_peak_bytes as f64 / MEGABYTE;
         row("peak MB of the restart", self.restarted_peak_bytes as f64 / MEGABYTE, Target::AtMost(running));
-        writeln!(formatter, "{} entities; the run before it had {running:.0} MB at its peak\n", self.entities)?;
+        let cpu = self.ready_cpu.as_secs_f64();
+        writeln!(
+            formatter,
+            "{} entities; ready after {cpu:.2} CPU s; the run before it had {running:.0} MB at its peak\n",
+            self.entities
+        )?;
         write!(formatter, "{table}")
     }
 }
