@@ -36,8 +36,9 @@ use super::records::{EpochEnds, RecordChunk};
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
 use super::stalls::Stalls;
-use super::starting::{LogSuccessor, StartError, Started, describe_inputs, start};
+use super::starting::{StartError, Started, describe_inputs, start};
 use super::stores::Stores;
+use super::successor::LogSuccessor;
 use super::tables::{show_history, start_tables};
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
