@@ -6,13 +6,17 @@
 //!   system.tables, system.columns: what they mean
 //! ```
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
-use datafusion::catalog::{CatalogProvider, MemorySchemaProvider};
-use datafusion::datasource::{MemTable, TableProvider};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, MemorySchemaProvider, Session};
+use datafusion::datasource::{MemTable, TableProvider, TableType};
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::definition::TableDefinition;
@@ -108,9 +112,48 @@ pub(crate) async fn register(
     for definition in definitions.iter().filter(|definition| !definition.is_archive) {
         let table = quoted(&definition.name);
         let sql = definition.view.clone().unwrap_or_else(|| format!("select * from stored.{table}"));
-        register_view(context, &format!("public.{table}"), &sql).await?;
+        let view = context.sql(&sql).await?.into_view();
+        context.register_table(format!("public.{table}"), Arc::new(PublicTable { view }))?;
     }
     register_system(context, definitions)
+}
+
+/// A public table: a query in truth, a table to those who look about.
+#[derive(Debug)]
+struct PublicTable {
+    view: Arc<dyn TableProvider>,
+}
+
+#[async_trait]
+impl TableProvider for PublicTable {
+    fn schema(&self) -> SchemaRef {
+        self.view.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        self.view.get_logical_plan()
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        self.view.scan(session, projection, filters, limit).await
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+        self.view.supports_filters_pushdown(filters)
+    }
 }
 
 async fn register_view(context: &SessionContext, name: &str, sql: &str) -> Result<(), DataFusionError> {

@@ -139,7 +139,8 @@ pub(crate) fn explain(error: &DataFusionError, definitions: &[TableDefinition]) 
     if REFUSALS.iter().any(|refusal| message.contains(refusal)) {
         return SqlError::ReadOnly;
     }
-    let message = sentence(&message);
+    // The root says what is wrong; what stands around it says where in the engine.
+    let message = sentence(&error.find_root().to_string());
     if let Some(name) = message.strip_prefix("table '").and_then(|rest| rest.split('\'').next()) {
         let name = name.rsplit('.').next().unwrap_or(name);
         let tables = definitions.iter().map(|table| table.name.as_str());

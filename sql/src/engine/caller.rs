@@ -55,6 +55,9 @@ impl Caller {
     /// # Errors
     /// If it is wrong, or would change something.
     pub async fn plan(&self, statement: Statement) -> Result<LogicalPlan, SqlError> {
+        if matches!(statement, Statement::Copy { .. }) {
+            return Err(SqlError::ReadOnly);
+        }
         let (caller, state) = (self.clone(), self.scope.context.state());
         let planned = async move {
             let plan = state.statement_to_plan(PlannedStatement::Statement(Box::new(statement))).await;

@@ -99,9 +99,12 @@ impl TableProvider for StoredTable {
         let is_of_key =
             |filter: &&Expr| values_of(filter).is_some_and(|(column, _)| key.iter().any(|key| key == column));
         // What the index finds is filtered again above: a list may be longer than is looked up.
-        let support = |filter: &&Expr| match is_of_key(filter) {
-            true => TableProviderFilterPushDown::Inexact,
-            false => TableProviderFilterPushDown::Unsupported,
+        let support = |filter: &&Expr| {
+            if is_of_key(filter) {
+                TableProviderFilterPushDown::Inexact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
         };
         Ok(filters.iter().map(support).collect())
     }

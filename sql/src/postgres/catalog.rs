@@ -3,10 +3,10 @@
 //! The numbers of objects come from `pg_class`; what is said about them is one list, from which `pg_description`, `obj_description` and
 //! `col_description` answer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Int32Type};
 use async_trait::async_trait;
 use datafusion::catalog::SchemaProvider;
@@ -30,7 +30,9 @@ type Place = (i32, i32);
 /// Registers the catalog.
 pub(crate) async fn register_pg_catalog(context: &SessionContext, definitions: &[TableDefinition]) -> Result<()> {
     setup_pg_catalog(context, CATALOG, EmptyContextProvider).map_err(|error| *error)?;
-    let comments = Arc::new(comments(context, definitions).await?);
+    let objects = objects(context).await?;
+    context.register_udf(Visible::function(&objects));
+    let comments = Arc::new(comments(&objects, definitions));
     context.register_udf(Description::function("obj_description", false, &comments));
     context.register_udf(Description::function("col_description", true, &comments));
     let catalog = context.catalog(CATALOG).ok_or_else(|| DataFusionError::Internal("no catalog".to_owned()))?;
@@ -40,26 +42,103 @@ pub(crate) async fn register_pg_catalog(context: &SessionContext, definitions: &
     Ok(())
 }
 
-/// What is said of each table and column, in schemas `public` and `history`.
-async fn comments(context: &SessionContext, definitions: &[TableDefinition]) -> Result<HashMap<Place, String>> {
-    let sql = "select c.oid, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-               where n.nspname in ('public', 'history')";
-    let batches = context.sql(sql).await?.collect().await?;
-    let mut comments = HashMap::new();
-    for batch in &batches {
-        let names = arrow::compute::cast(batch.column(1), &DataType::Utf8)?;
+/// A table or view of the catalog.
+struct Object {
+    number: i32,
+    schema: String,
+    name: String,
+}
+
+async fn objects(context: &SessionContext) -> Result<Vec<Object>> {
+    let sql = "select c.oid, n.nspname, c.relname from pg_catalog.pg_class c \
+               join pg_catalog.pg_namespace n on n.oid = c.relnamespace";
+    let mut objects = Vec::new();
+    for batch in context.sql(sql).await?.collect().await? {
         let numbers = arrow::compute::cast(batch.column(0), &DataType::Int32)?;
-        let (numbers, names) = (numbers.as_primitive::<Int32Type>(), names.as_string::<i32>());
-        for row in 0..batch.num_rows() {
-            let Some(definition) = definitions.iter().find(|table| table.name == names.value(row)) else { continue };
-            let number = numbers.value(row);
-            comments.insert((number, 0), definition.comment.clone());
-            for (place, column) in (1..).zip(&definition.columns) {
-                comments.insert((number, place), column.comment.clone());
-            }
+        let schemas = arrow::compute::cast(batch.column(1), &DataType::Utf8)?;
+        let names = arrow::compute::cast(batch.column(2), &DataType::Utf8)?;
+        let (numbers, schemas, names) =
+            (numbers.as_primitive::<Int32Type>(), schemas.as_string::<i32>(), names.as_string::<i32>());
+        objects.extend((0..batch.num_rows()).map(|row| Object {
+            number: numbers.value(row),
+            schema: schemas.value(row).to_owned(),
+            name: names.value(row).to_owned(),
+        }));
+    }
+    Ok(objects)
+}
+
+/// What is said of each table and column, in schemas `public` and `history`.
+fn comments(objects: &[Object], definitions: &[TableDefinition]) -> HashMap<Place, String> {
+    let mut comments = HashMap::new();
+    for object in objects.iter().filter(|object| matches!(object.schema.as_str(), "public" | "history")) {
+        let Some(definition) = definitions.iter().find(|table| table.name == object.name) else { continue };
+        // History has the stored columns; its own ones behind them explain themselves.
+        let columns = definition.columns.iter().filter(|column| object.schema == "public" || !column.computed);
+        comments.insert((object.number, 0), definition.comment.clone());
+        for (place, column) in (1..).zip(columns) {
+            comments.insert((object.number, place), column.comment.clone());
         }
     }
-    Ok(comments)
+    comments
+}
+
+/// `pg_table_is_visible(table)`: whether a name without a schema finds it. What is made later, a view of a user, is found, too.
+#[derive(Debug)]
+struct Visible {
+    visible: BTreeSet<i32>,
+    /// The greatest number when the catalog was made.
+    newest: i32,
+    signature: Signature,
+}
+
+impl Visible {
+    fn function(objects: &[Object]) -> ScalarUDF {
+        let is_found = |object: &&Object| matches!(object.schema.as_str(), "public" | "pg_catalog");
+        let visible = objects.iter().filter(is_found).map(|object| object.number).collect();
+        let newest = objects.iter().map(|object| object.number).max().unwrap_or(0);
+        ScalarUDF::new_from_impl(Visible { visible, newest, signature: Signature::any(1, Volatility::Stable) })
+    }
+}
+
+impl PartialEq for Visible {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Visible {}
+
+impl std::hash::Hash for Visible {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Visible {
+    fn name(&self) -> &'static str {
+        "pg_table_is_visible"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let Some(numbers) = arrays.first() else { return exec_err!("pg_table_is_visible takes a table's number") };
+        let numbers = arrow::compute::cast(numbers, &DataType::Int32)?;
+        // Numbers are given in turn.
+        let newest = self.newest;
+        let is_visible = |number: i32| number > newest || self.visible.contains(&number);
+        let visible: BooleanArray =
+            numbers.as_primitive::<Int32Type>().iter().map(|number| number.map(is_visible)).collect();
+        Ok(ColumnarValue::Array(Arc::new(visible)))
+    }
 }
 
 fn description_table(comments: &HashMap<Place, String>) -> Result<MemTable> {

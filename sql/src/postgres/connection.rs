@@ -203,7 +203,15 @@ impl SimpleQueryHandler for Connection {
         let mut responses = Vec::with_capacity(statements.len());
         for statement in statements {
             let command = command_of(statement).map_err(|error| wire_error(&error))?;
-            responses.push(self.respond(client, command, None, &Format::UnifiedText).await?);
+            match self.respond(client, command, None, &Format::UnifiedText).await {
+                Ok(response) => responses.push(response),
+                // What was answered before stays answered; nothing behind it is done.
+                Err(error) if !responses.is_empty() => {
+                    responses.push(Response::Error(Box::new(error.into())));
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
         if responses.is_empty() {
             responses.push(Response::EmptyQuery);

@@ -72,6 +72,10 @@ fn refused(message: impl Into<String>, sqlstate: &'static str) -> SqlError {
     SqlError::Query { message: message.into(), sqlstate }
 }
 
+/// How psql asks for a table's storage options, which none of ours has; the engine does not know arrays of subqueries.
+const PSQL_STORAGE: &str = "pg_catalog.array_to_string(c.reloptions || array(select 'toast.' || x from \
+                            pg_catalog.unnest(tc.reloptions) x), ', ')";
+
 /// Splits a text into statements.
 pub(crate) fn parse(parser: &PostgresCompatibilityParser, sql: &str) -> Result<Vec<Statement>, SqlError> {
     let wrong = |error: datafusion::logical_expr::sqlparser::parser::ParserError| {
@@ -79,7 +83,7 @@ pub(crate) fn parse(parser: &PostgresCompatibilityParser, sql: &str) -> Result<V
         let message = message.strip_prefix("sql parser error: ").unwrap_or(&message);
         refused(format!("this is no SQL: {message}"), "42601")
     };
-    parser.parse(sql).map_err(wrong)
+    parser.parse(&sql.replace(PSQL_STORAGE, "''")).map_err(wrong)
 }
 
 /// The one statement of a text.
