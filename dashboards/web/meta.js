@@ -37,7 +37,7 @@ let last = null;
 function showTiles() {
   advance();
   keyed(byId('tiles'), TILES, (tile) => tile.id,
-    (tile) => h('div', { class: 'tile' }, h('dt', {}, tile.label), h('dd', {}), tile.series && s('svg', { class: 'spark', role: 'img' })),
+    (tile) => h('div', { class: 'tile' }, h('dt', {}, tile.label), h('dd', {}), tile.series && h('dd', { class: 'curve' }, s('svg', { class: 'spark', role: 'img' }))),
     (element, tile) => {
       easeNumber(element.querySelector('dd'), tile.value(last), tile.write);
       if (tile.series) sparkline(element.querySelector('svg'), tile.series().slice(0, -1), `${tile.label} over the last minute`);
