@@ -6,6 +6,7 @@ DEMO := $(TARGET)/demo
 FUZZ_SECONDS ?= 20
 CHAOS_KILLS ?= 200
 CHAOS_KAFKA_KILLS ?= 30
+CHAOS_CLUSTER_KILLS ?= 20
 CHAOS_SEED ?= $(shell date +%s)
 SIMULATION_SEEDS ?= 5000
 
@@ -14,7 +15,7 @@ help:
 	@echo "make test    everything that CI runs: lints, every test, a short fuzz run"
 	@echo "make lint    format and clippy, warnings as errors"
 	@echo "make fuzz    the parser against FUZZ_SECONDS=$(FUZZ_SECONDS) of libFuzzer"
-	@echo "make chaos   the running pipeline killed $(CHAOS_KILLS) times on the embedded log and $(CHAOS_KAFKA_KILLS) times on Kafka; CHAOS_SEED repeats a run"
+	@echo "make chaos   the running pipeline killed $(CHAOS_KILLS) times on the embedded log and $(CHAOS_KAFKA_KILLS) times on Kafka, and $(CHAOS_CLUSTER_KILLS) times one of several processes; CHAOS_SEED repeats a run"
 	@echo "make simulate-faults   SIMULATION_SEEDS=$(SIMULATION_SEEDS) runs of the core on a simulated log, with crashes and faults"
 	@echo "make audit   licences, advisories and sources of all dependencies (installs cargo-deny if it is missing)"
 	@echo "make bench   the pipeline beside a hand-written loop, as whole processes (builds for release, which takes a while)"
@@ -49,7 +50,7 @@ fuzz:
 
 chaos: native
 	cargo build --workspace --bins
-	CHAOS_KILLS=$(CHAOS_KILLS) CHAOS_KAFKA_KILLS=$(CHAOS_KAFKA_KILLS) CHAOS_SEED=$(CHAOS_SEED) cargo test -p tests --test chaos -- --nocapture
+	CHAOS_KILLS=$(CHAOS_KILLS) CHAOS_KAFKA_KILLS=$(CHAOS_KAFKA_KILLS) CHAOS_CLUSTER_KILLS=$(CHAOS_CLUSTER_KILLS) CHAOS_SEED=$(CHAOS_SEED) cargo test -p tests --test chaos -- --nocapture
 
 # Every seed runs the core with its own crashes, faults and clocks; SIMULATION_FIRST says where to begin. A seed that fails is told with the
 # command that runs it again, step by step.

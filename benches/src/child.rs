@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use wait4::Wait4;
@@ -32,8 +32,10 @@ pub struct Cost {
 pub struct Binaries {
     /// The pipeline.
     pub dealerflow: PathBuf,
-    /// The hand-written loop.
+    /// The hand-written loop over files.
     pub hand_loop: PathBuf,
+    /// The hand-written loops over a broker.
+    pub kafka_loop: PathBuf,
 }
 
 impl Binaries {
@@ -48,7 +50,11 @@ impl Binaries {
             let path = folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
             if path.is_file() { Ok(path) } else { Err(Failure::MissingBinary { path, package }) }
         };
-        Ok(Binaries { dealerflow: find("dealerflow", "pipeline")?, hand_loop: find("loop", "benches")? })
+        Ok(Binaries {
+            dealerflow: find("dealerflow", "pipeline")?,
+            hand_loop: find("loop", "benches")?,
+            kafka_loop: find("kafka-loop", "benches")?,
+        })
     }
 }
 
@@ -57,34 +63,99 @@ impl Binaries {
 /// # Errors
 /// If it cannot be started, or does not end with success.
 pub fn run(program: &Path, arguments: &[OsString]) -> Result<(Cost, String), Failure> {
-    let command_line = std::iter::once(program.as_os_str())
-        .chain(arguments.iter().map(OsString::as_os_str))
-        .map(|part| part.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ");
-    // Files, not pipes: nobody has to empty them while the child runs, so the runner sleeps.
-    let scratch = || tempfile::tempfile().map_err(Failure::system("a scratch file cannot be made"));
-    let (mut output, mut errors) = (scratch()?, scratch()?);
-    let hand =
-        |file: &File| file.try_clone().map(Stdio::from).map_err(Failure::system("a scratch file cannot be shared"));
-    let started = Instant::now();
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(hand(&output)?)
-        .stderr(hand(&errors)?)
-        .spawn()
-        .map_err(Failure::system(format!("`{command_line}` cannot be started")))?;
-    let ended = child.wait4().map_err(Failure::system(format!("`{command_line}` cannot be waited for")))?;
-    let wall = started.elapsed();
-    if !ended.status.success() {
-        let said = text_of(&mut errors)?;
-        let said =
-            said.trim_end().lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
-        return Err(Failure::Child { command: command_line, status: ended.status.to_string(), said });
+    Started::start(program, arguments, &[])?.wait()
+}
+
+/// A program that runs.
+#[derive(Debug)]
+pub struct Started {
+    command_line: String,
+    child: Child,
+    began: Instant,
+    output: File,
+    errors: File,
+}
+
+impl Started {
+    /// Starts a program, with these variables beside its own.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(program: &Path, arguments: &[OsString], variables: &[(&str, String)]) -> Result<Self, Failure> {
+        let command_line = std::iter::once(program.as_os_str())
+            .chain(arguments.iter().map(OsString::as_os_str))
+            .map(|part| part.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ");
+        // Files, not pipes: nobody has to empty them while the child runs, so the runner sleeps.
+        let scratch = || tempfile::tempfile().map_err(Failure::system("a scratch file cannot be made"));
+        let (output, errors) = (scratch()?, scratch()?);
+        let hand =
+            |file: &File| file.try_clone().map(Stdio::from).map_err(Failure::system("a scratch file cannot be shared"));
+        let began = Instant::now();
+        let child = Command::new(program)
+            .args(arguments)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(hand(&output)?)
+            .stderr(hand(&errors)?)
+            .spawn()
+            .map_err(Failure::system(format!("`{command_line}` cannot be started")))?;
+        Ok(Started { command_line, child, began, output, errors })
     }
-    let usage = ended.rusage;
-    Ok((Cost { user: usage.utime, system: usage.stime, wall, peak_bytes: usage.maxrss }, text_of(&mut output)?))
+
+    /// Since its start.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        // Looked at without taking its status, which is for `wait`.
+        std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
+            .map_or(true, |stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
+    }
+
+    /// Asks it to end well and waits for that.
+    ///
+    /// # Errors
+    /// As [`Started::wait`].
+    pub fn terminate(self) -> Result<(Cost, String), Failure> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        sent.map_err(Failure::system(format!("process {pid} cannot be asked to end")))?;
+        self.wait()
+    }
+
+    /// Waits for its end. Gives its cost and what it printed.
+    ///
+    /// # Errors
+    /// If it does not end with success.
+    pub fn wait(mut self) -> Result<(Cost, String), Failure> {
+        let Started { command_line, child, began, output, errors } = &mut self;
+        let ended = child.wait4().map_err(Failure::system(format!("`{command_line}` cannot be waited for")))?;
+        let wall = began.elapsed();
+        if !ended.status.success() {
+            let said = text_of(errors)?;
+            let said = said
+                .trim_end()
+                .lines()
+                .rev()
+                .take(5)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .rev()
+                .collect::<Vec<_>>()
+                .join("\n");
+            return Err(Failure::Child {
+                command: std::mem::take(command_line),
+                status: ended.status.to_string(),
+                said,
+            });
+        }
+        let usage = ended.rusage;
+        Ok((Cost { user: usage.utime, system: usage.stime, wall, peak_bytes: usage.maxrss }, text_of(output)?))
+    }
 }
 
 fn text_of(file: &mut File) -> Result<String, Failure> {

@@ -40,9 +40,34 @@ pub enum Failure {
         /// What was looked for.
         wanted: String,
     },
+    /// The broker refused something.
+    #[error("{what}: {reason}")]
+    Broker {
+        /// What was tried.
+        what: String,
+        /// What was said.
+        reason: String,
+    },
+    /// Something did not happen in time.
+    #[error("{what} did not happen within {seconds} s")]
+    TooSlow {
+        /// What was waited for.
+        what: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The settings of a model are out of their bounds.
+    #[error("the model of leads cannot be made: {0}")]
+    Model(#[from] operators::models::whaco::settings::SettingsError),
 }
 
 impl Failure {
+    /// Wraps what the client library said about `what`.
+    pub fn kafka(what: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Failure {
+        let what = what.into();
+        move |error| Failure::Broker { what, reason: error.to_string() }
+    }
+
     /// Wraps what the system said about `what`.
     pub fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Failure {
         let what = what.into();

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use operators::domain::event_time::event_time_of;
-use operators::domain::time::DAY_MS;
+use operators::domain::time::{DAY_MS, format_rfc3339};
 use tempfile::TempDir;
 
 use crate::child::{Binaries, run};
@@ -14,6 +15,10 @@ use crate::failure::Failure;
 
 /// Dealers of the simulated world: the same at every size, so that more events mean more days.
 const DEALERS: u64 = 500;
+/// Days of a world that ends about now.
+const RECENT_DAYS: i64 = 60;
+/// The last events of a world fall a few days behind its end.
+const MARGIN_DAYS: i64 = 7;
 
 /// A folder of events; a scratch folder goes with it.
 #[derive(Debug)]
@@ -33,12 +38,29 @@ impl InputFolder {
     /// # Errors
     /// If the simulator fails or there is no room.
     pub fn simulated(binaries: &Binaries, events: u64, seed: u64) -> Result<Self, Failure> {
+        Self::made(binaries, events, seed, &[])
+    }
+
+    /// The same, with events that end about now: a running pipeline forgets what is too old, and refuses what is too new.
+    ///
+    /// # Errors
+    /// As [`InputFolder::simulated`].
+    pub fn recent(binaries: &Binaries, events: u64, seed: u64) -> Result<Self, Failure> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
+        let first = format_rfc3339(now - (RECENT_DAYS + MARGIN_DAYS) * DAY_MS);
+        let days = RECENT_DAYS.to_string();
+        // The date of an RFC 3339 time is its first ten characters.
+        Self::made(binaries, events, seed, &["--days", &days, "--start", first.get(..10).unwrap_or_default()])
+    }
+
+    fn made(binaries: &Binaries, events: u64, seed: u64, more: &[&str]) -> Result<Self, Failure> {
         let scratch = scratch_folder()?;
         let path = scratch.path().join("events");
         let mut arguments: Vec<OsString> = vec!["simulate".into(), "--output".into(), path.clone().into()];
         for (name, value) in [("--dealers", DEALERS), ("--events", events), ("--seed", seed)] {
             arguments.extend([name.into(), value.to_string().into()]);
         }
+        arguments.extend(more.iter().map(Into::into));
         run(&binaries.dealerflow, &arguments)?;
         Ok(InputFolder { path, _scratch: Some(scratch) })
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use benches::child::Binaries;
 use benches::failure::Failure;
 use benches::input::InputFolder;
-use benches::{assignment, flatness, http, oscillators, replay, serving};
+use benches::{assignment, flatness, http, kafka, oscillators, replay, restart, serving, whaco};
 use clap::{Args, Parser, Subcommand};
 
 /// Times the pipeline beside a hand-written loop over the same files.
@@ -27,12 +27,52 @@ enum Mode {
     Flatness(FlatnessArguments),
     /// Oscillator networks: time of a step and of a tick over all dealers, and what both objectives reach.
     Oscillators(ModelArguments),
+    /// On a real broker: from an event produced to its result readable.
+    KafkaLatency(KafkaLatencyArguments),
+    /// On a real broker: a backlog worked off, beside hand-written loops.
+    KafkaThroughput(KafkaThroughputArguments),
+    /// Restart with a million live entities: time to ready, and memory.
+    Restart(RestartArguments),
     /// Lead assignment: gap to the exact optimum by iteration, and time.
     Assignment(ModelArguments),
     /// Queries over the wire while 20,000 events a second stream in: percentiles, and what they take from the events.
     Serving(ModelArguments),
+    /// WHACO: time of the analysis of a lead, with one dealer and with 500 in turn.
+    Whaco(ModelArguments),
     /// The HTTP API while 20,000 events a second stream in: recorded analyses, previews, delay of the pulse stream.
     Http,
+}
+
+#[derive(Args)]
+struct KafkaLatencyArguments {
+    /// Events a second.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    rate: u64,
+    /// How long, in seconds; the first five do not count.
+    #[arg(long, default_value_t = 45, value_parser = clap::value_parser!(u64).range(6..))]
+    seconds: u64,
+    /// Worker threads.
+    #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    workers: u64,
+    /// Seed of the simulated world.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Args)]
+struct KafkaThroughputArguments {
+    /// Events of the backlog.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    events: u64,
+    /// Rounds; every subject runs once in each.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+    /// Worker threads.
+    #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    workers: u64,
+    /// Seed of the simulated world.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 #[derive(Args)]
@@ -59,6 +99,13 @@ struct ReplayArguments {
 }
 
 #[derive(Args)]
+struct RestartArguments {
+    /// Events that fill the log; of 2.4 million come about a million entities.
+    #[arg(long, default_value_t = 2_400_000)]
+    events: u64,
+}
+
+#[derive(Args)]
 struct FlatnessArguments {
     /// Rounds; every size runs once in each.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
@@ -79,6 +126,21 @@ fn main() -> ExitCode {
         Mode::Flatness(FlatnessArguments { rounds, seed, full }) => Binaries::beside_this_one()
             .and_then(|binaries| flatness::measure(&binaries, rounds as usize, seed, full, say))
             .map(|flatness| println!("{flatness}")),
+        Mode::KafkaLatency(KafkaLatencyArguments { rate, seconds, workers, seed }) => {
+            let settings = kafka::latency::Settings { rate, seconds, workers, seed };
+            Binaries::beside_this_one()
+                .and_then(|binaries| kafka::latency::measure(&binaries, settings, say))
+                .map(|latency| println!("{latency}"))
+        }
+        Mode::KafkaThroughput(KafkaThroughputArguments { events, rounds, workers, seed }) => {
+            let settings = kafka::throughput::Settings { events, rounds, workers, seed };
+            Binaries::beside_this_one()
+                .and_then(|binaries| kafka::throughput::measure(&binaries, settings, say))
+                .map(|throughput| println!("{throughput}"))
+        }
+        Mode::Restart(RestartArguments { events }) => Binaries::beside_this_one()
+            .and_then(|binaries| restart::measure(&binaries, events, say))
+            .map(|restart| println!("{restart}")),
         Mode::Oscillators(ModelArguments { rounds }) => {
             println!("{}", oscillators::measure(rounds as usize, say));
             Ok(())
@@ -90,6 +152,9 @@ fn main() -> ExitCode {
         Mode::Serving(ModelArguments { rounds }) => Binaries::beside_this_one()
             .and_then(|binaries| serving::measure(&binaries, rounds as usize, say))
             .map(|serving| println!("{serving}")),
+        Mode::Whaco(ModelArguments { rounds }) => {
+            whaco::measure(rounds as usize, say).map(|report| println!("{report}")).map_err(Failure::from)
+        }
         Mode::Http => Binaries::beside_this_one()
             .and_then(|binaries| http::measure(&binaries, say))
             .map(|found| println!("{found}")),

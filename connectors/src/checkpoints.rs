@@ -14,7 +14,6 @@
 
 mod error;
 mod manifest;
-mod store;
 mod writer;
 
 #[cfg(test)]
@@ -22,5 +21,7 @@ mod tests;
 
 pub use error::CheckpointsError;
 pub use manifest::{CheckpointBlob, CheckpointManifest, FORMAT_VERSION, Skipped};
-pub use store::CheckpointStore;
 pub use writer::{CheckpointSettings, Checkpoints};
+
+/// The folder of all checkpoints in a store of several things.
+pub const FOLDER: &str = "checkpoints";

@@ -4,8 +4,7 @@
 //! FilesError    input folders and files     (files/)
 //! TopicsError   output topics as files      (topics/)
 //! HistoryError  Parquet files and manifests (parquet/)
-//! LogError      logs of records, which has its own file (log/error.rs)
-//! CheckpointsError  checkpoints, beside them   (checkpoints/error.rs)
+//! ObjectsError, CheckpointsError, LogError  have files of their own (objects/, checkpoints/, log/error.rs)
 //! ```
 //! A message is one sentence for the person at the terminal and never repeats its own cause: callers that want it walk
 //! [`std::error::Error::source`]. Damaged input is not here, since bad bytes are data (see [`crate::files::Damage`]).
@@ -15,6 +14,8 @@ use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error as ThisError;
+
+use crate::objects::ObjectsError;
 
 /// Why input files could not be found, opened, indexed or read.
 #[derive(Debug, ThisError)]
@@ -145,14 +146,9 @@ pub enum TopicsError {
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum HistoryError {
-    /// The folder of a local store cannot be created or opened.
-    #[error("the history folder {} cannot be used: {}", path.display(), mend_chain(source.as_ref()))]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the operating system or the store said.
-        source: Box<dyn Error + Send + Sync>,
-    },
+    /// The store refuses.
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
     /// A file without rows would be a file without a schema.
     #[error("no rows were given for table {table}, epochs {epoch_first} to {epoch_last}: skip files without rows")]
     NoRows {
@@ -179,21 +175,15 @@ pub enum HistoryError {
         /// What the encoder said.
         source: ::parquet::errors::ParquetError,
     },
-    /// The store refused a write.
-    #[error("the object {path} cannot be written: {}", mend_chain(source))]
-    Write {
+    /// A file is not what was written.
+    #[error("the file {path} of table {table} is damaged ({source}): restore it from a copy")]
+    FileDamaged {
         /// The store and the path in it.
         path: String,
-        /// What the store said.
-        source: object_store::Error,
-    },
-    /// The store refused a read or a listing.
-    #[error("the object {path} cannot be read: {}", mend_chain(source))]
-    Read {
-        /// The store and the path in it.
-        path: String,
-        /// What the store said.
-        source: object_store::Error,
+        /// The table.
+        table: String,
+        /// What the decoder said.
+        source: ::parquet::errors::ParquetError,
     },
     /// No manifest exists, so no file is visible.
     #[error(
@@ -268,11 +258,11 @@ impl HistoryError {
     /// True if the same call may succeed later without anyone mending anything.
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Write { source, .. } | Self::Read { source, .. } => store_passes(source),
-            Self::Folder { source, .. } => io_cause(source.as_ref()).is_some_and(passes),
+            Self::Objects(error) => error.is_retriable(),
             Self::NoRows { .. }
             | Self::Rows { .. }
             | Self::Encode { .. }
+            | Self::FileDamaged { .. }
             | Self::NoManifest { .. }
             | Self::ManifestDamaged { .. }
             | Self::ManifestVersion { .. }
@@ -292,26 +282,13 @@ pub(crate) fn passes(error: &io::Error) -> bool {
     )
 }
 
-pub(crate) fn store_passes(error: &object_store::Error) -> bool {
-    match (io_cause(error), error) {
-        (Some(cause), _) => passes(cause),
-        // A remote store reports throttling and lost connections as `Generic`; all else is a refusal.
-        (None, object_store::Error::Generic { .. }) => true,
-        (None, _) => false,
-    }
-}
-
 /// The operating system's error at the bottom of a chain, if there is one.
 pub(crate) fn io_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     std::iter::successors(Some(error), |cause| (*cause).source()).find_map(|cause| cause.downcast_ref::<io::Error>())
 }
 
-pub(crate) fn mend_chain(error: &(dyn Error + 'static)) -> String {
-    io_cause(error).map_or_else(|| format!("the store says {error}: mend it, then run again"), mend)
-}
-
 /// What happened and how to mend it, in words, by the kind of failure.
-fn mend(error: &io::Error) -> String {
+pub(crate) fn mend(error: &io::Error) -> String {
     /// Too many open files, by this process or on this machine.
     const OPEN_FILES_EXHAUSTED: [i32; 2] = [24, 23];
     /// Too many levels of symbolic links.
@@ -329,6 +306,9 @@ fn mend(error: &io::Error) -> String {
         (io::ErrorKind::ReadOnlyFilesystem, _) => "the file system is read-only: choose another folder",
         (io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists, _) => {
             "a file is in the way: move it, or choose another folder"
+        }
+        (io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::TimedOut, _) => {
+            "nobody answers there: check the address, the server and the network"
         }
         (io::ErrorKind::IsADirectory, _) => "a folder is in the way: move it, or choose another name",
         _ => return format!("{error}: mend the disk or file system, then run again"),
@@ -357,7 +337,7 @@ mod tests {
         assert!(!spill.is_retriable());
 
         let wrapped = object_store::Error::Generic { store: "local", source: Box::new(system_error(NO_SPACE)) };
-        let write = HistoryError::Write { path: "parquet/leads/x".into(), source: wrapped };
+        let write = HistoryError::from(ObjectsError::Write { path: "parquet/leads/x".into(), source: wrapped });
         assert!(write.to_string().contains("the disk is full"), "{write}");
         assert!(!write.is_retriable());
     }
@@ -368,7 +348,7 @@ mod tests {
         let read = FilesError::Read { path: "a".into(), offset: 7, source: system_error(INTERRUPTED) };
         assert!(read.is_retriable());
         let throttled = object_store::Error::Generic { store: "S3", source: "slow down".into() };
-        assert!(HistoryError::Write { path: "p".into(), source: throttled }.is_retriable());
+        assert!(HistoryError::from(ObjectsError::Write { path: "p".into(), source: throttled }).is_retriable());
         assert!(!HistoryError::Fenced { number: 3, by: "other".into() }.is_retriable());
     }
 

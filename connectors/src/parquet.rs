@@ -5,14 +5,19 @@
 //!                                │ WrittenFile
 //!                                ▼
 //!             Manifest::publish ─► parquet/_manifests/00000000000000000042.json              visible, all at once
+//!             compaction, clean_up                 small files become few, and what nobody can be reading goes
 //! ```
 //! Readers begin at the latest manifest and see the files it names, nothing else. A manifest's number can be taken once: a
 //! writer that finds it taken learns that it was replaced, and by whom.
 
+mod clean_up;
+pub mod compaction;
 mod manifest;
-mod store;
 mod writer;
 
-pub use manifest::{FORMAT_VERSION, Manifest, ManifestFile};
-pub use store::HistoryStore;
+pub use clean_up::clean_up;
+pub use manifest::{FORMAT_VERSION, Manifest, ManifestFile, OffsetRange};
 pub use writer::{ColumnHints, ParquetSink, WrittenFile};
+
+/// The folder of all history in a store of several things.
+pub const FOLDER: &str = "parquet";

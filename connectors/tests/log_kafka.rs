@@ -14,6 +14,7 @@ use connectors::log::{
 use connectors::testing::broker::SASL_USER;
 use connectors::testing::{TestBroker, conformance, crash, group_of, read_to_end, records_of, start_at, topic};
 use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 /// The broker of this test process; it ends with the process.
@@ -177,11 +178,17 @@ fn compacted_topics_are_seen() {
 #[test]
 fn wrong_credentials_are_an_error_and_not_an_empty_source() {
     let Some(broker) = shared_broker() else { return };
+    for mechanism in ["PLAIN", "SCRAM-SHA-512"] {
+        refused_for_wrong_credentials(broker, mechanism);
+    }
+}
+
+fn refused_for_wrong_credentials(broker: &TestBroker, mechanism: &str) {
     let with = |password: &str| {
-        let mut config = config(broker.sasl_address(), "credentials.");
+        let mut config = config(broker.sasl_address(), &format!("credentials-{mechanism}."));
         for (name, value) in [
             ("security.protocol", "sasl_plaintext"),
-            ("sasl.mechanisms", "PLAIN"),
+            ("sasl.mechanisms", mechanism),
             ("sasl.username", SASL_USER.0),
             ("sasl.password", password),
         ] {
@@ -207,6 +214,34 @@ fn wrong_credentials_are_an_error_and_not_an_empty_source() {
     refused("opening", wrong.committer(identity).unwrap().open());
     let group = group_of(&[("leads", 0, b"never")]);
     refused("appending", wrong.appender("check").unwrap().append(&group.records, None).map(drop));
+}
+
+/// The mock cluster has several brokers, which the real one here has not; it cannot tell topic ids, so nothing of ours reads from it.
+#[test]
+fn records_for_a_partition_whose_leader_moves_are_appended_once_and_in_order() {
+    let cluster = MockCluster::new(3).unwrap();
+    cluster.create_topic("moved.leads", 1, 3).unwrap();
+    let log = log_at(&cluster.bootstrap_servers(), "moved.");
+    let mut appender = log.appender("check").unwrap();
+    let started = Instant::now();
+    let mut next = 0;
+    for leader in [1, 2, 3] {
+        cluster.partition_leader("moved.leads", 0, Some(leader)).unwrap();
+        for number in 0..10 {
+            let group = group_of(&[("leads", 0, format!("{leader} {number}").as_bytes())]);
+            let appended = loop {
+                match appender.append(&group.records, None) {
+                    Ok(appended) => break appended,
+                    Err(error) => {
+                        assert!(error.is_retriable() && started.elapsed() < Duration::from_mins(1), "{error:?}");
+                    }
+                }
+            };
+            let [range] = &appended.ranges[..] else { panic!("{appended:?}") };
+            assert_eq!((range.offset_first, range.offset_last), (next, next), "leader {leader}, record {number}");
+            next += 1;
+        }
+    }
 }
 
 #[test]

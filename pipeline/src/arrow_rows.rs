@@ -62,6 +62,13 @@ pub struct RowSlice {
     pub range: Range<usize>,
 }
 
+impl RowSlice {
+    /// About how much memory its rows take, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        self.rows.size_bytes() / self.rows.len().max(1) * self.range.len()
+    }
+}
+
 /// Where a row is: slice and row.
 type Place = (u32, u32);
 

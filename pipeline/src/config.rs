@@ -42,10 +42,10 @@ pub use duration::Duration;
 pub use error::{ConfigError, Origin, Problem};
 pub use models::{AssignmentSection, ModelsSection, OscillatorsSection, WhacoSection};
 pub use sections::{
-    HttpSection, KafkaSection, PipelineSection, ReplaySection, SecuritySection, SourceSection, SqlSection,
-    StoreSection, Token,
+    ArchiveSection, HttpSection, KafkaSection, PipelineSection, ReplaySection, SecuritySection, SourceSection,
+    SqlSection, StoreSection, Token,
 };
-pub use setting::{Role, SourceKind};
+pub use setting::{Role, SourceKind, TablesKept};
 pub use store_url::StoreUrl;
 
 /// The embedded defaults: every key but the tokens and the free tables, each with its meaning.
@@ -71,6 +71,8 @@ pub struct Config {
     pub checkpoint: StoreSection,
     /// Where and how often history is written.
     pub parquet: StoreSection,
+    /// Input records beside the history.
+    pub archive: ArchiveSection,
     /// The HTTP server.
     pub http: HttpSection,
     /// The SQL server.
@@ -158,6 +160,11 @@ impl Config {
     /// `parquet.interval` in milliseconds.
     pub fn parquet_interval_ms(&self) -> u64 {
         self.parquet.interval.ms()
+    }
+
+    /// `archive.retention` in milliseconds.
+    pub fn archive_retention_ms(&self) -> u64 {
+        self.archive.retention.ms()
     }
 
     /// `pipeline.memory_limit` in bytes.

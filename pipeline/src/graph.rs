@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use connectors::parquet::HistoryStore;
+use connectors::objects::Objects;
 use operators::dataflow::daily_kpis::{DailyKpis, KpiBatch, daily_kpis};
 use operators::dataflow::driver::{Epoch, Machine, drive};
 use operators::dataflow::entities::{EntityMachine, EntityOutput, EntitySettings, EpochCounts};
@@ -47,7 +47,7 @@ use crate::sinks::topics::{Outgoing, TopicFiles, topic_sink};
 /// Where results go.
 pub struct Outputs {
     /// Parquet.
-    pub store: HistoryStore,
+    pub store: Objects,
     /// The files written so far.
     pub files: TableFiles,
     /// The topics' files, on worker 0.
@@ -83,10 +83,10 @@ pub fn replay(
     let entities = EntityMachine::new(settings, rep_names.clone(), Rc::clone(statistics)).with_models(models);
     let machines = Machines { entities, kpis: DailyKpis::new(false), rep_names, restored_epoch: None };
     let Some(outputs) = outputs else {
-        views(batches, machines, settings, statistics).rows.probe_with(&finished);
+        views(batches, machines, settings, false, statistics).rows.probe_with(&finished);
         return finished;
     };
-    let Views { rows, letters, messages, epochs, snapshots: _ } = views(batches, machines, settings, statistics);
+    let Views { rows, letters, messages, epochs, snapshots: _ } = views(batches, machines, settings, true, statistics);
     let rows = scope.concatenate([rows, epoch_rows(epochs)]);
     let rows = count_live_rows(rows, Rc::clone(statistics));
     let tables = parquet_sink(rows, outputs.store, outputs.files, outputs.failure.clone());
@@ -111,7 +111,7 @@ pub fn run(
 ) -> (Handle<Epoch>, Activator) {
     let finished = Handle::new();
     let (batches, activator) = records(scope, queue, max_future_ms, machines.restored_epoch);
-    let Views { rows, letters, messages, epochs, snapshots } = views(batches, machines, settings, statistics);
+    let Views { rows, letters, messages, epochs, snapshots } = views(batches, machines, settings, true, statistics);
     let rows = count_live_rows(rows, Rc::clone(statistics));
     let rows = wrapped(rows, "rows to collect", |(table, rows)| Piece::Rows(table as u8, rows));
     let letters = wrapped(letters, "dead letters to collect", Piece::Letter);
@@ -160,10 +160,11 @@ impl Machines {
         let mut kpis = DailyKpis::new(settings.snapshots);
         let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
         if let Some((epoch, parts)) = restored {
-            for part in &parts {
+            // Each part goes as its state comes, so that both are never whole in memory at once.
+            for part in parts {
                 match part.section {
-                    Section::DailyKpis => kpis.restore(part)?,
-                    _ => entities.restore(part)?,
+                    Section::DailyKpis => kpis.restore(&part)?,
+                    _ => entities.restore(&part)?,
                 }
             }
             entities.restored(epoch)?;
@@ -173,17 +174,19 @@ impl Machines {
     }
 }
 
-/// The operators, from events to rows. Without rows in `settings` there are only those that count, and their stream is empty.
+/// The operators, from events to rows. Without rows in `settings` there are only those that count; their rows are made if `kpi_rows`
+/// asks for them.
 fn views<'scope>(
     batches: Stream<'scope, Epoch, Vec<EventBatch>>,
     machines: Machines,
     settings: EntitySettings,
+    kpi_rows: bool,
     statistics: &Rc<RefCell<Statistics>>,
 ) -> Views<'scope> {
     let scope = batches.scope();
     let Machines { entities, kpis, rep_names, restored_epoch: _ } = machines;
     let parts = unpack(drive(batches, "entities", entities));
-    let kpis = daily_kpis(parts.kpis, kpis, settings.rows, settings.restored_rows, Rc::clone(statistics));
+    let kpis = daily_kpis(parts.kpis, kpis, kpi_rows, settings.restored_rows, Rc::clone(statistics));
     let snapshots = scope.concatenate([parts.snapshots, kpis.snapshots]);
     if !settings.rows {
         let (letters, messages) = (parts.letters, parts.messages);

@@ -31,6 +31,10 @@ pub fn open_log(config: &Config) -> Result<Arc<dyn Log>, LogError> {
         SourceKind::Embedded => {
             let mut embedded = EmbeddedConfig::new(&embedded_folder(config));
             embedded.holder = format!("dealerflow {} (process {})", config.name, std::process::id());
+            // The log's own buffers are a part of the configured memory: by default 32 and 64 MiB.
+            let share = |part: u64, most: u64| (config.memory_limit_bytes() / part).clamp(4 << 20, most);
+            embedded.cache_bytes_max = share(128, embedded.cache_bytes_max);
+            embedded.write_buffer_bytes_max = share(64, embedded.write_buffer_bytes_max);
             embedded.limits = limits;
             Ok(Arc::new(EmbeddedLog::open(embedded)?))
         }

@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use connectors::files::{ChunkReader, Damage, Discovery, Index, IndexOptions, OpenOptions, Plan, discover, open_all};
-use connectors::parquet::{HistoryStore, Manifest};
+use connectors::objects::Objects;
+use connectors::parquet::{FOLDER, Manifest};
 use connectors::topics::JsonLinesSink;
 use connectors::{FilesError, HistoryError, TopicsError};
 use operators::dataflow::entities::EntitySettings;
@@ -223,7 +224,7 @@ fn run_with_outputs(
     plan: &Plan,
     progress: &Arc<Progress>,
 ) -> Result<Statistics, ReplayError> {
-    let store = HistoryStore::local(output)?;
+    let store = Objects::scratch_folder(output).map_err(HistoryError::from)?.below(FOLDER);
     let files = Arc::new(Mutex::new(Vec::<TableFile>::new()));
     let topics = TopicFiles::open(JsonLinesSink::create(output)?)?;
     let finished_topics = Arc::new(Mutex::new(None));
@@ -267,12 +268,7 @@ fn run_with_outputs(
 }
 
 /// Names every file in a manifest: from then on the results are visible.
-fn publish(
-    options: &ReplayOptions,
-    store: &HistoryStore,
-    plan: &Plan,
-    files: &mut [TableFile],
-) -> Result<(), HistoryError> {
+fn publish(options: &ReplayOptions, store: &Objects, plan: &Plan, files: &mut [TableFile]) -> Result<(), HistoryError> {
     // What decides the results, and nothing that does not, so that equal inputs give equal manifests.
     let settings = serde_json::json!({
         "dedup_horizon_ms": options.dedup_horizon_ms,

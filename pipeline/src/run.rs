@@ -1,15 +1,21 @@
 //! A running pipeline.
 
+pub mod archive;
+pub mod archive_reader;
 pub mod audit;
 pub mod binding;
 pub mod checkpointer;
 pub mod clock;
+pub mod cluster;
 pub mod collect;
 pub mod commits;
 pub mod committer;
 pub mod engine;
 pub mod feeder;
+pub mod follower;
+pub mod hand_round;
 pub mod historian;
+pub mod keeper;
 pub mod live;
 pub mod recompute;
 pub mod records;
@@ -17,14 +23,11 @@ pub mod recovery;
 #[cfg(test)]
 mod simulation;
 pub mod source;
+pub mod stalls;
 pub mod starting;
+pub mod stores;
 pub mod tables;
 
-use std::time::Duration;
-
-use connectors::checkpoints::CheckpointStore;
-use connectors::parquet::HistoryStore;
-use connectors::{CheckpointsError, HistoryError};
 use operators::dataflow::entities::EntitySettings;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -33,13 +36,16 @@ use self::committer::CommitSettings;
 use self::engine::EngineSettings;
 use self::live::LiveSettings;
 use self::source::SourceSettings;
-use crate::config::{Config, StoreUrl};
+use crate::config::{Config, TablesKept};
 use crate::graph::GraphSettings;
 
 /// Input on its way, as a part of the configured memory: one sixteenth, at least 16 MiB.
 fn window_bytes_max(config: &Config) -> u64 {
     (config.memory_limit_bytes() / 16).max(16 << 20)
 }
+
+/// Epochs without input come so often while models have timers.
+const HEARTBEAT_MS: i64 = 60_000;
 
 /// Messages of one transaction of more than one epoch.
 const GROUP_MESSAGES_MAX: u64 = 50_000;
@@ -50,7 +56,7 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         dedup_horizon_ms: config.dedup_horizon_ms() as i64,
         dedup_keys_max: config.pipeline.dedup_keys_max as usize,
         retention_ms: config.retention_ms() as i64,
-        rows: true,
+        rows: config.pipeline.tables == TablesKept::All,
         snapshots: true,
         // The live tables begin with them.
         restored_rows: true,
@@ -66,6 +72,7 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         config.models.fingerprint()
     );
     let models = config.prepared_models(config.timer_grace_ms() as i64);
+    let heartbeat_ms = models.settings().is_any_enabled().then_some(HEARTBEAT_MS);
     LiveSettings {
         name: config.name.clone(),
         engine: EngineSettings {
@@ -77,6 +84,7 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         source: SourceSettings {
             window_bytes_max: window_bytes_max(config),
             idle_after_ms: config.idle_after_ms() as i64,
+            heartbeat_ms,
         },
         commit: CommitSettings { group_bytes_max: config.commit_bytes_max(), group_messages_max: GROUP_MESSAGES_MAX },
         fingerprint: format!("{:016x}", xxh3_64(decisive.as_bytes())),
@@ -89,65 +97,4 @@ pub struct Nowhere;
 
 impl Publisher for Nowhere {
     fn publish(&mut self, _published: Published) {}
-}
-
-/// Where a run keeps what is not the log's.
-#[derive(Clone, Debug)]
-pub struct Stores {
-    /// History.
-    pub history: HistoryStore,
-    /// How often it is written.
-    pub history_interval: Duration,
-    /// What decided results, for its manifests.
-    pub history_settings: serde_json::Value,
-    /// Checkpoints.
-    pub checkpoints: CheckpointStore,
-    /// How often one is made.
-    pub checkpoint_interval: Duration,
-}
-
-/// Why a store cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoresError {
-    /// The history's place.
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    /// The checkpoints' place.
-    #[error(transparent)]
-    Checkpoints(#[from] CheckpointsError),
-    /// A kind of place that is not supported.
-    #[error("{key} {url} names a bucket, and this build writes to folders only: name one with file:")]
-    Bucket {
-        /// The key of the configuration.
-        key: &'static str,
-        /// The place.
-        url: String,
-    },
-}
-
-/// Opens the places that a configuration names.
-///
-/// # Errors
-/// If one cannot be used.
-pub fn open_stores(config: &Config) -> Result<Stores, StoresError> {
-    let folder = |key, url: &StoreUrl, own: &str| match url {
-        // Each store names its files below a folder of its own, which a path may already end with.
-        StoreUrl::Folder(folder) if folder.ends_with(own) => Ok(folder.parent().unwrap_or(folder).to_owned()),
-        StoreUrl::Folder(folder) => Ok(folder.clone()),
-        StoreUrl::S3 { .. } => Err(StoresError::Bucket { key, url: url.to_string() }),
-    };
-    Ok(Stores {
-        history: HistoryStore::local(&folder("parquet.url", &config.parquet.url, "parquet")?)?,
-        history_interval: Duration::from_millis(config.parquet_interval_ms()),
-        history_settings: serde_json::json!({
-            "dedup_horizon_ms": config.dedup_horizon_ms(),
-            "retention_ms": config.retention_ms(),
-            "max_future_ms": config.max_future_ms(),
-            "timer_grace_ms": config.timer_grace_ms(),
-            "models": config.models.fingerprint(),
-            "logic_version": env!("CARGO_PKG_VERSION"),
-        }),
-        checkpoints: CheckpointStore::local(&folder("checkpoint.url", &config.checkpoint.url, "checkpoints")?)?,
-        checkpoint_interval: Duration::from_millis(config.checkpoint_interval_ms()),
-    })
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use connectors::parquet::HistoryStore;
+use connectors::objects::Objects;
 use sql::access::{Access, Dealers, Role, Token, Tokens};
 use sql::engine::{Engine, QueryLimits};
 use sql::live::{LiveTables, PublishError, Retention};
@@ -61,16 +61,25 @@ pub struct Serving {
     server: Server,
 }
 
+/// Empty live tables, that keep as much of the past as is configured.
+///
+/// # Errors
+/// If the tables' declarations are not sound.
+pub fn live_tables(config: &Config) -> Result<Arc<LiveTables>, ServingError> {
+    let sql = &config.sql;
+    let retention =
+        Retention { epochs_max: sql.retained_epochs as usize, bytes_max: sql.retained_bytes.bytes() as usize };
+    Ok(Arc::new(LiveTables::new(definitions(), retention)?))
+}
+
 impl Serving {
     /// Starts serving: callers wait until the tables have caught up with what was committed before.
     ///
     /// # Errors
     /// If a token cannot be read, or an address cannot be listened on.
-    pub fn start(config: &Config, history: &HistoryStore) -> Result<Self, ServingError> {
+    pub fn start(config: &Config, history: &Objects) -> Result<Self, ServingError> {
         let sql = &config.sql;
-        let retention =
-            Retention { epochs_max: sql.retained_epochs as usize, bytes_max: sql.retained_bytes.bytes() as usize };
-        let tables = Arc::new(LiveTables::new(definitions(), retention)?);
+        let tables = live_tables(config)?;
         let limits = QueryLimits {
             timeout: std::time::Duration::from_millis(sql.timeout.ms()),
             wait_max: std::time::Duration::from_millis(sql.wait_max.ms()),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   versions.<table> ─┬─▶ stored.<table>   the present rows ─▶ public.<table> (its view, if it has one)
-//!                     └─▶ history.<table>  every version, with valid_from and valid_to
+//!                     └─▶ history.<table>  every version, with valid_from and valid_to; an archive's rows as they came
 //!   system.tables, system.columns: what they mean
 //! ```
 
@@ -58,6 +58,12 @@ fn history_sql(definition: &TableDefinition) -> String {
     )
 }
 
+/// Every row as it was written.
+fn archive_sql(definition: &TableDefinition) -> String {
+    let columns = list(definition.stored().map(|column| column.name.as_str()).chain(["epoch"]));
+    format!("select {columns} from versions.{}", quoted(&definition.name))
+}
+
 /// The configuration that all sessions share.
 pub(crate) fn session_config(queried_epoch_ms: i64) -> SessionConfig {
     let mut config = SessionConfig::new()
@@ -89,13 +95,17 @@ pub(crate) async fn register(
     for (place, definition) in definitions.iter().enumerate() {
         let table = quoted(&definition.name);
         context.register_table(format!("versions.{table}"), versions(place)?)?;
+        if definition.is_archive {
+            register_view(context, &format!("history.{table}"), &archive_sql(definition)).await?;
+            continue;
+        }
         match stored(place) {
             Some(stored) => drop(context.register_table(format!("stored.{table}"), stored)?),
             None => register_view(context, &format!("stored.{table}"), &stored_sql(definition)).await?,
         }
         register_view(context, &format!("history.{table}"), &history_sql(definition)).await?;
     }
-    for definition in definitions {
+    for definition in definitions.iter().filter(|definition| !definition.is_archive) {
         let table = quoted(&definition.name);
         let sql = definition.view.clone().unwrap_or_else(|| format!("select * from stored.{table}"));
         register_view(context, &format!("public.{table}"), &sql).await?;

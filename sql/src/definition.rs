@@ -31,6 +31,8 @@ pub struct TableDefinition {
     pub key: Vec<String>,
     /// The query over `stored.*` that gives the public table, where columns are computed.
     pub view: Option<String>,
+    /// Whether it is a record of what came and has no present state: only schema `history` shows it, row by row.
+    pub is_archive: bool,
     /// Whether rows are added and never changed or removed.
     pub only_grows: bool,
 }

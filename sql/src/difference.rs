@@ -52,7 +52,9 @@ pub fn differences(
     limit: usize,
 ) -> Result<Vec<TableDifference>, SqlError> {
     let mut outcome = Vec::new();
-    for definition in left.definitions().iter().filter(|table| !ignored_tables.contains(&table.name.as_str())) {
+    for definition in
+        left.definitions().iter().filter(|table| !table.is_archive && !ignored_tables.contains(&table.name.as_str()))
+    {
         let columns: Vec<&str> = definition
             .columns
             .iter()

@@ -36,6 +36,7 @@ fn cars() -> TableDefinition {
              cast(local_date(bought_at, 'America/New_York') as int) as bigint) as days from stored.cars"
                 .into(),
         ),
+        is_archive: false,
         only_grows: false,
     }
 }
@@ -65,7 +66,10 @@ fn session(folder: &tempfile::TempDir, versions: &[Version<'_>]) -> Session {
     let options = SessionOptions { queried_epoch_ms: 3 * DAY_MS, memory_bytes_max: 64 << 20, timeout: None };
     let mut empty = TableDefinition { name: "boats".into(), view: None, ..cars() };
     empty.columns.retain(|column| !column.computed);
-    Session::open(vec![definition, empty], &[FileEntry { table: "cars".into(), path }], &options).unwrap()
+    let mut receipts = TableDefinition { name: "receipts".into(), is_archive: true, ..empty.clone() };
+    receipts.key.clear();
+    let file = |table: &str| FileEntry { table: table.into(), path: path.clone() };
+    Session::open(vec![definition, empty, receipts], &[file("cars"), file("receipts")], &options).unwrap()
 }
 
 fn json(session: &Session, sql: &str) -> String {
@@ -111,6 +115,15 @@ fn history_tells_how_long_each_version_held() {
     assert_eq!(rows, "[{\"price\":1,\"f\":10,\"t\":30},\n {\"price\":9,\"f\":40,\"t\":null}]\n");
     let rows = json(&session, "select count(*) n from history.cars where car_id = 'b' and valid_to is null");
     assert_eq!(rows, "[{\"n\":0}]\n");
+}
+
+#[test]
+fn an_archive_is_history_row_by_row_and_no_live_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder, VERSIONS);
+    let rows = json(&session, "select count(*) n, max(epoch) e, sum(price) p from history.receipts");
+    assert_eq!(rows, "[{\"n\":9,\"e\":40,\"p\":25}]\n");
+    assert!(session.query_blocking("select * from receipts").is_err());
 }
 
 #[test]

@@ -17,16 +17,21 @@ use serde_json::Value;
 const TOLD_MAX: usize = 10;
 
 /// Each table and the columns that name a row.
-pub const KEYS: [(&str, &[&str]); 10] = [
+pub const KEYS: [(&str, &[&str]); 15] = [
+    ("anomalies", &["dealer_id", "lead_id"]),
     ("customers", &["dealer_id", "customer_id"]),
     ("daily_kpis", &["dealer_id", "day"]),
     ("dead_letters", &["dealer_id", "topic", "log_partition", "log_offset"]),
     ("dealers", &["dealer_id"]),
     ("deals", &["dealer_id", "deal_id"]),
     ("epochs", &["epoch"]),
+    ("lead_assignments", &["dealer_id", "lead_id"]),
     ("leads", &["dealer_id", "lead_id"]),
     ("reps", &["dealer_id", "rep_id"]),
+    ("segment_members", &["dealer_id", "lead_id"]),
+    ("segments", &["dealer_id", "cluster_id"]),
     ("sources", &["dealer_id", "topic"]),
+    ("team_status", &["dealer_id"]),
     ("vehicles", &["dealer_id", "vehicle_id"]),
 ];
 

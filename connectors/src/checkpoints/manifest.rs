@@ -8,17 +8,16 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use object_store::PutMode;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{CheckpointStore, CheckpointsError};
+use super::CheckpointsError;
+use crate::objects::{NumberedObjects, Objects};
 
 /// The version of the manifests' format that this build writes and reads.
 pub const FORMAT_VERSION: u64 = 1;
-pub(super) const MANIFEST_FOLDER: &str = "_manifests";
+const MANIFEST_FOLDER: &str = "_manifests";
 pub(super) const BLOB_FOLDER: &str = "blobs";
-const NUMBER_DIGITS: usize = 20;
 
 /// A blob of state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +95,7 @@ impl CheckpointManifest {
     ///
     /// # Errors
     /// If the store cannot be read, or the newest manifest is of another format version. Damage is no error but a fallback.
-    pub fn latest(store: &CheckpointStore) -> Result<(Option<Self>, Vec<Skipped>), CheckpointsError> {
+    pub fn latest(store: &Objects) -> Result<(Option<Self>, Vec<Skipped>), CheckpointsError> {
         /// A writer that cleans up faster than a reader reads, again and again, is no writer of checkpoints.
         const ATTEMPTS_MAX: usize = 10;
         let mut attempt = 0;
@@ -127,10 +126,10 @@ impl CheckpointManifest {
     ///
     /// # Errors
     /// If it is missing, damaged or cannot be read.
-    pub fn read_blob(&self, store: &CheckpointStore, blob: &CheckpointBlob) -> Result<Vec<u8>, CheckpointsError> {
+    pub fn read_blob(&self, store: &Objects, blob: &CheckpointBlob) -> Result<Vec<u8>, CheckpointsError> {
         let stored = blob.check(store)?;
         let capacity = usize::try_from(blob.bytes).unwrap_or(usize::MAX);
-        let damaged = |what| CheckpointsError::Damaged { path: store.place_of(&blob.path(store)), what };
+        let damaged = |what| CheckpointsError::Damaged { path: store.place_of(&blob.path()), what };
         let bytes = zstd::bulk::decompress(&stored, capacity).map_err(|error| damaged(error.to_string()))?;
         if bytes.len() == capacity {
             Ok(bytes)
@@ -139,7 +138,7 @@ impl CheckpointManifest {
         }
     }
 
-    fn check_blobs(&self, store: &CheckpointStore) -> Result<(), CheckpointsError> {
+    fn check_blobs(&self, store: &Objects) -> Result<(), CheckpointsError> {
         self.blobs.iter().try_for_each(|blob| blob.check(store).map(drop))
     }
 
@@ -147,19 +146,13 @@ impl CheckpointManifest {
     ///
     /// # Errors
     /// [`CheckpointsError::Fenced`] if its number or a higher one is taken.
-    pub(super) fn publish(&self, store: &CheckpointStore) -> Result<(), CheckpointsError> {
-        let path = store.path(&relative_path(self.number));
-        let text = self
-            .text()
-            .map_err(|error| CheckpointsError::Damaged { path: store.place_of(&path), what: error.to_string() })?;
-        // Old manifests are deleted in time, which frees their numbers: a writer that slept that long is fenced here.
-        let highest = numbers(store)?.last().copied().filter(|highest| *highest > self.number);
-        let taken = match highest {
-            Some(highest) => highest,
-            None if store.put(&path, text.clone(), PutMode::Create)? => return Ok(()),
-            None if store.get(&path)? == text => return store.sync(&path),
-            None => self.number,
-        };
+    pub(super) fn publish(&self, store: &Objects) -> Result<(), CheckpointsError> {
+        let manifests = manifests(store);
+        let text = self.text().map_err(|error| CheckpointsError::Damaged {
+            path: manifests.place_of(self.number),
+            what: error.to_string(),
+        })?;
+        let Some(taken) = manifests.take(self.number, &text)? else { return Ok(()) };
         let by = Self::load(store, taken).map_or_else(|_| "unknown".to_owned(), |manifest| manifest.incarnation);
         Err(CheckpointsError::Fenced { number: taken, by })
     }
@@ -171,15 +164,15 @@ impl CheckpointManifest {
         Ok(text.into())
     }
 
-    pub(super) fn load(store: &CheckpointStore, number: u64) -> Result<Self, CheckpointsError> {
+    pub(super) fn load(store: &Objects, number: u64) -> Result<Self, CheckpointsError> {
         /// The only field that every version has.
         #[derive(Deserialize)]
         struct Version {
             format_version: u64,
         }
-        let path = store.path(&relative_path(number));
-        let text = store.get(&path)?;
-        let damaged = |what: String| CheckpointsError::Damaged { path: store.place_of(&path), what };
+        let manifests = manifests(store);
+        let text = manifests.get(number)?;
+        let damaged = |what: String| CheckpointsError::Damaged { path: manifests.place_of(number), what };
         let mut lines = text.split(|byte| *byte == b'\n');
         let (line, sum) = lines.next().zip(lines.next()).ok_or_else(|| damaged("it was cut off".into()))?;
         let sum: Checksum = serde_json::from_slice(sum).map_err(|error| damaged(error.to_string()))?;
@@ -189,7 +182,7 @@ impl CheckpointManifest {
         let Version { format_version: found } =
             serde_json::from_slice(line).map_err(|error| damaged(error.to_string()))?;
         if found != FORMAT_VERSION {
-            let path = store.place_of(&path);
+            let path = manifests.place_of(number);
             return Err(CheckpointsError::Version { path, found, supported: FORMAT_VERSION });
         }
         let manifest: Self = serde_json::from_slice(line).map_err(|error| damaged(error.to_string()))?;
@@ -198,20 +191,16 @@ impl CheckpointManifest {
         }
         Ok(manifest)
     }
-
-    pub(super) fn delete(store: &CheckpointStore, number: u64) -> Result<(), CheckpointsError> {
-        store.delete(&store.path(&relative_path(number)))
-    }
 }
 
 impl CheckpointBlob {
-    pub(super) fn path(&self, store: &CheckpointStore) -> object_store::path::Path {
-        store.path(&format!("{BLOB_FOLDER}/{}", self.name))
+    fn path(&self) -> String {
+        format!("{BLOB_FOLDER}/{}", self.name)
     }
 
     /// The bytes in the store, if they are those that were written.
-    fn check(&self, store: &CheckpointStore) -> Result<Bytes, CheckpointsError> {
-        let path = self.path(store);
+    fn check(&self, store: &Objects) -> Result<Bytes, CheckpointsError> {
+        let path = self.path();
         let stored = store.get(&path)?;
         if stored.len() as u64 == self.stored_bytes && checksum(&stored) == self.xxh3_64 {
             Ok(stored)
@@ -224,20 +213,18 @@ impl CheckpointBlob {
 
 /// Whether an older checkpoint may be whole although this one is not.
 pub(super) fn is_damage(error: &CheckpointsError) -> bool {
-    matches!(
-        error,
-        CheckpointsError::Damaged { .. } | CheckpointsError::Read { source: object_store::Error::NotFound { .. }, .. }
-    )
+    match error {
+        CheckpointsError::Damaged { .. } => true,
+        CheckpointsError::Objects(error) => error.is_not_found(),
+        CheckpointsError::Version { .. } | CheckpointsError::Fenced { .. } => false,
+    }
 }
 
-fn relative_path(number: u64) -> String {
-    format!("{MANIFEST_FOLDER}/{number:0NUMBER_DIGITS$}.json")
+pub(super) fn manifests(store: &Objects) -> NumberedObjects {
+    NumberedObjects::new(store, MANIFEST_FOLDER)
 }
 
 /// The numbers taken, in order.
-pub(super) fn numbers(store: &CheckpointStore) -> Result<Vec<u64>, CheckpointsError> {
-    let names = store.names(&store.path(MANIFEST_FOLDER))?;
-    let number =
-        |name: &String| name.strip_suffix(".json").filter(|digits| digits.len() == NUMBER_DIGITS)?.parse().ok();
-    Ok(names.iter().filter_map(number).collect())
+pub(super) fn numbers(store: &Objects) -> Result<Vec<u64>, CheckpointsError> {
+    Ok(manifests(store).list()?.into_iter().map(|object| object.number).collect())
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::*;
+use crate::objects::{Objects, ObjectsError};
 
 const SETTINGS: CheckpointSettings = CheckpointSettings { shards: 8, deltas_max: 4, base_shards: 0 };
 
-fn open(store: &CheckpointStore, incarnation: &str) -> (Checkpoints, Option<CheckpointManifest>) {
+fn open(store: &Objects, incarnation: &str) -> (Checkpoints, Option<CheckpointManifest>) {
     let (writer, latest, skipped) = Checkpoints::open(store.clone(), SETTINGS, incarnation).unwrap();
     assert!(skipped.is_empty(), "{skipped:?}");
     (writer, latest)
@@ -28,14 +29,14 @@ fn checkpoint(writer: &mut Checkpoints, epoch: i64, text: &str) -> Result<Checkp
     writer.commit(epoch, json!({"leads": [epoch]}), "1", blobs).cloned()
 }
 
-fn texts(store: &CheckpointStore, manifest: &CheckpointManifest) -> Vec<String> {
+fn texts(store: &Objects, manifest: &CheckpointManifest) -> Vec<String> {
     let text = |blob| String::from_utf8(manifest.read_blob(store, blob).unwrap()).unwrap().trim_end().to_owned();
     manifest.blobs.iter().map(text).collect()
 }
 
 #[test]
 fn a_checkpoint_is_a_base_and_its_deltas() {
-    let store = CheckpointStore::memory();
+    let store = Objects::memory();
     let (mut writer, latest) = open(&store, "run-1");
     assert_eq!(latest, None);
     for epoch in 1..=3 {
@@ -51,7 +52,7 @@ fn a_checkpoint_is_a_base_and_its_deltas() {
 #[test]
 fn the_format_is_golden() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::local(folder.path()).unwrap();
+    let store = Objects::folder(folder.path()).unwrap().below(FOLDER);
     let blob = CheckpointBlob {
         name: "00000000000000000002-run_1-0.zst".into(),
         epoch: 1_772_323_200_000,
@@ -87,7 +88,7 @@ fn the_format_is_golden() {
 
 #[test]
 fn who_opens_fences_who_was_there() {
-    let store = CheckpointStore::memory();
+    let store = Objects::memory();
     let (mut first, _) = open(&store, "run-1");
     checkpoint(&mut first, 1, "1").unwrap();
     let (mut second, latest) = open(&store, "run-2");
@@ -106,7 +107,7 @@ fn who_opens_fences_who_was_there() {
 #[test]
 fn of_many_who_open_at_once_one_may_write() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::local(folder.path()).unwrap();
+    let store = Objects::folder(folder.path()).unwrap().below(FOLDER);
     let mut writers: Vec<Checkpoints> = std::thread::scope(|scope| {
         let openers: Vec<_> = (0..6)
             .map(|number| {
@@ -122,7 +123,7 @@ fn of_many_who_open_at_once_one_may_write() {
 
 #[test]
 fn a_repeated_commit_is_the_same_commit() {
-    let store = CheckpointStore::memory();
+    let store = Objects::memory();
     let (mut writer, _) = open(&store, "run-1");
     let first = checkpoint(&mut writer, 1, "1").unwrap();
     // As if the answer had been lost.
@@ -132,7 +133,7 @@ fn a_repeated_commit_is_the_same_commit() {
 
 #[test]
 fn chains_stay_short_and_a_lost_checkpoint_ends_them() {
-    let store = CheckpointStore::memory();
+    let store = Objects::memory();
     let (mut writer, _) = open(&store, "run-1");
     let mut bases = Vec::new();
     for epoch in 1..=12 {
@@ -161,7 +162,7 @@ fn chains_stay_short_and_a_lost_checkpoint_ends_them() {
 
 #[test]
 fn bases_take_turns() {
-    let store = CheckpointStore::memory();
+    let store = Objects::memory();
     let settings = CheckpointSettings { shards: 8, deltas_max: 100, base_shards: 3 };
     let (mut writer, ..) = Checkpoints::open(store, settings, "run-1").unwrap();
     let mut bases = Vec::new();
@@ -206,7 +207,7 @@ fn damage_falls_back_to_the_checkpoint_before_and_says_so() {
     ];
     for (what, harm) in harms {
         let folder = tempfile::tempdir().unwrap();
-        let store = CheckpointStore::local(folder.path()).unwrap();
+        let store = Objects::folder(folder.path()).unwrap().below(FOLDER);
         let (mut writer, _) = open(&store, "run-1");
         checkpoint(&mut writer, 1, "1").unwrap();
         checkpoint(&mut writer, 2, "2").unwrap();
@@ -233,7 +234,7 @@ fn damage_falls_back_to_the_checkpoint_before_and_says_so() {
 #[test]
 fn another_format_version_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::local(folder.path()).unwrap();
+    let store = Objects::folder(folder.path()).unwrap().below(FOLDER);
     let line = r#"{"format_version":2,"shape":"unknown"}"#;
     let text = format!("{line}\n{{\"xxh3_64\":\"{}\"}}\n", manifest::checksum(line.as_bytes()));
     std::fs::create_dir_all(folder.path().join("checkpoints/_manifests")).unwrap();
@@ -245,7 +246,7 @@ fn another_format_version_is_refused_in_words() {
 #[test]
 fn a_reader_has_until_the_clean_up_after_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::local(folder.path()).unwrap();
+    let store = Objects::folder(folder.path()).unwrap().below(FOLDER);
     let (mut writer, _) = open(&store, "run-1");
     let mut before: Option<CheckpointManifest> = None;
     for epoch in 1..=30 {
@@ -265,7 +266,7 @@ fn a_reader_has_until_the_clean_up_after_the_next() {
 
 #[test]
 fn a_clean_up_leaves_what_another_writes() {
-    let store = CheckpointStore::memory();
+    let store = Objects::memory();
     let (mut old, _) = open(&store, "run-1");
     checkpoint(&mut old, 1, "1").unwrap();
     old.clean_up().unwrap();
@@ -285,19 +286,19 @@ fn a_full_store_says_so_and_how_to_mend_it() {
     let error = |code| {
         let source = Box::new(io::Error::from_raw_os_error(code));
         let source = object_store::Error::Generic { store: "LocalFileSystem", source };
-        CheckpointsError::Write { path: "checkpoints/blobs/x".into(), source }
+        CheckpointsError::from(ObjectsError::Write { path: "checkpoints/blobs/x".into(), source })
     };
     let full = error(NO_SPACE);
     assert!(full.to_string().contains("the disk is full: free space") && !full.is_retriable(), "{full}");
     let denied = error(DENIED);
     assert!(denied.to_string().contains("permission is denied: grant it") && !denied.is_retriable(), "{denied}");
     let source = object_store::Error::Generic { store: "S3", source: "slow down".into() };
-    assert!(CheckpointsError::Write { path: "p".into(), source }.is_retriable());
+    assert!(CheckpointsError::from(ObjectsError::Write { path: "p".into(), source }).is_retriable());
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("checkpoints"), b"a file in the way").unwrap();
-    let store = CheckpointStore::local(folder.path()).unwrap();
+    let store = Objects::folder(folder.path()).unwrap().below(FOLDER);
     let blocked = Checkpoints::open(store, SETTINGS, "run-1").map(drop).unwrap_err();
-    assert!(matches!(blocked, CheckpointsError::Read { .. } | CheckpointsError::Write { .. }), "{blocked}");
+    assert!(matches!(blocked, CheckpointsError::Objects(_)), "{blocked}");
 }
 
 /// Steps a writer with crashes between any two of its calls, and compares what is restored with what was written.
@@ -311,7 +312,7 @@ fn what_is_restored_is_what_was_committed() {
         };
         let base_shards = [0, 3][below(2) as usize];
         let settings = CheckpointSettings { base_shards, ..SETTINGS };
-        let store = CheckpointStore::memory();
+        let store = Objects::memory();
         let mut committed: (Option<i64>, BTreeMap<u16, i64>) = (None, BTreeMap::new());
         let mut epoch = 0;
         for run in 0..8 {

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use object_store::PutMode;
-
-use super::manifest::{BLOB_FOLDER, checksum, is_damage, numbers};
-use super::{CheckpointBlob, CheckpointManifest, CheckpointStore, CheckpointsError, Skipped};
+use super::manifest::{BLOB_FOLDER, checksum, is_damage, manifests, numbers};
+use super::{CheckpointBlob, CheckpointManifest, CheckpointsError, Skipped};
+use crate::objects::Objects;
 
 /// Checkpoints that are kept, at different epochs.
 const KEPT: usize = 2;
@@ -30,7 +29,7 @@ pub struct CheckpointSettings {
 /// The one writer of checkpoints.
 #[derive(Debug)]
 pub struct Checkpoints {
-    store: CheckpointStore,
+    store: Objects,
     settings: CheckpointSettings,
     incarnation: String,
     /// The manifest that was published last: by this writer, since it takes a number when it opens.
@@ -51,7 +50,7 @@ impl Checkpoints {
     /// # Errors
     /// If the store cannot be read or written, or others open the checkpoints all the time.
     pub fn open(
-        store: CheckpointStore,
+        store: Objects,
         settings: CheckpointSettings,
         incarnation: &str,
     ) -> Result<(Self, Option<CheckpointManifest>, Vec<Skipped>), CheckpointsError> {
@@ -119,7 +118,7 @@ impl Checkpoints {
         let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
         let incarnation: String = self.incarnation.chars().map(plain).collect();
         let name = format!("{:020}-{incarnation}-{}.zst", self.last.number + 1, self.sequence);
-        let path = self.store.path(&format!("{BLOB_FOLDER}/{name}"));
+        let path = format!("{BLOB_FOLDER}/{name}");
         let stored = zstd::bulk::compress(bytes, ZSTD_LEVEL).map_err(|error| CheckpointsError::Damaged {
             path: self.store.place_of(&path),
             what: format!("zstd cannot compress it: {error}"),
@@ -133,7 +132,7 @@ impl Checkpoints {
             stored_bytes: stored.len() as u64,
             xxh3_64: checksum(&stored),
         };
-        self.store.put(&path, stored.into(), PutMode::Overwrite)?;
+        self.store.put(&path, stored.into())?;
         self.sequence += 1;
         Ok(blob)
     }
@@ -152,7 +151,7 @@ impl Checkpoints {
     ) -> Result<&CheckpointManifest, CheckpointsError> {
         let mut all = self.last.blobs.clone();
         all.extend(blobs);
-        let manifest = CheckpointManifest {
+        let mut manifest = CheckpointManifest {
             number: self.last.number + 1,
             parent: Some(self.last.number),
             epoch: Some(epoch),
@@ -161,7 +160,16 @@ impl Checkpoints {
             blobs: needed(all, self.settings.shards),
             ..self.last.clone()
         };
-        manifest.publish(&self.store)?;
+        loop {
+            match manifest.publish(&self.store) {
+                Ok(()) => break,
+                // One that was given up although it was written: its answer was lost. Each such is passed over once.
+                Err(CheckpointsError::Fenced { number, by }) if by == self.incarnation => {
+                    (manifest.parent, manifest.number) = (Some(number), number + 1);
+                }
+                Err(error) => return Err(error),
+            }
+        }
         self.last = manifest;
         self.sequence = 0;
         self.is_broken = false;
@@ -182,20 +190,19 @@ impl Checkpoints {
     /// is gone then.
     pub fn clean_up(&mut self) -> Result<usize, CheckpointsError> {
         // Blobs are listed before manifests: what another writer adds later is in neither or makes its number known.
-        let present = self.store.names(&self.store.path(BLOB_FOLDER))?;
+        let present = self.store.list(BLOB_FOLDER)?.into_iter().map(|object| object.name);
         let numbers = numbers(&self.store)?;
         if let Some(number) = numbers.last().copied().filter(|number| *number > self.last.number) {
             let by = CheckpointManifest::load(&self.store, number);
-            return Err(CheckpointsError::Fenced {
-                number,
-                by: by.map_or_else(|_| "unknown".to_owned(), |manifest| manifest.incarnation),
-            });
+            let by = by.map_or_else(|_| "unknown".to_owned(), |manifest| manifest.incarnation);
+            // One of ours whose answer was lost waits for the next commit.
+            return if by == self.incarnation { Ok(0) } else { Err(CheckpointsError::Fenced { number, by }) };
         }
         let mut kept = BTreeSet::new();
         let mut named = BTreeSet::new();
         for number in numbers.into_iter().rev() {
             if kept.len() == KEPT {
-                CheckpointManifest::delete(&self.store, number)?;
+                manifests(&self.store).delete(number)?;
                 continue;
             }
             match CheckpointManifest::load(&self.store, number) {
@@ -208,10 +215,10 @@ impl Checkpoints {
                 Err(error) => return Err(error),
             }
         }
-        let unnamed: BTreeSet<String> = present.into_iter().filter(|name| !named.contains(name)).collect();
+        let unnamed: BTreeSet<String> = present.filter(|name| !named.contains(name)).collect();
         let gone: Vec<&String> = unnamed.intersection(&self.unnamed).collect();
         for name in &gone {
-            self.store.delete(&self.store.path(&format!("{BLOB_FOLDER}/{name}")))?;
+            self.store.delete(&format!("{BLOB_FOLDER}/{name}"))?;
         }
         let deleted = gone.len();
         self.unnamed = unnamed;

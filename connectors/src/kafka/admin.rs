@@ -19,6 +19,9 @@ use crate::log::{
 /// How often a new topic is looked for until every broker knows it.
 const VISIBILITY_POLL: Duration = Duration::from_millis(20);
 
+/// How many of the client's events are served before an error is put into words.
+const EVENTS_BEFORE_ERROR_MAX: usize = 64;
+
 /// Topics of a cluster.
 pub struct KafkaAdmin {
     config: KafkaConfig,
@@ -49,7 +52,10 @@ impl KafkaAdmin {
 
     fn error(&self, what: &str, topic: Option<&str>, error: &KafkaError) -> LogError {
         // The words about connections and credentials come to the consumer, whose events are served here.
-        while self.committed.poll(Duration::ZERO).is_some() {}
+        // Each look serves one of them, whether it has something to say or not.
+        for _ in 0..EVENTS_BEFORE_ERROR_MAX {
+            self.committed.poll(Duration::ZERO);
+        }
         let what = topic.map_or_else(|| what.to_owned(), |topic| format!("{what} topic {topic}"));
         let timeout = self.config.limits.admin_timeout;
         Request { config: &self.config, context: self.committed.context(), what, topic, timeout }.error(error)

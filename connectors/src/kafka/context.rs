@@ -34,6 +34,10 @@ pub(super) struct Told {
     pub(super) all_brokers_down: bool,
     /// By topic on the cluster and partition: the stable end and the end, as of the last statistics.
     pub(super) ends: HashMap<(String, i32), (u64, u64)>,
+    /// Why the client library has given the transaction up, since the last reset: it says so nowhere else while records wait.
+    pub(super) transaction: Option<String>,
+    /// The topic that it could not add to the transaction.
+    pub(super) not_added: Option<String>,
     /// The first record that could not be delivered since the last reset.
     pub(super) undelivered: Option<(RDKafkaErrorCode, String, i32)>,
     /// First and last offset of the delivered records by the number that they were sent with.
@@ -69,7 +73,13 @@ impl KafkaContext {
 impl ClientContext for KafkaContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
-    fn log(&self, level: RDKafkaLogLevel, _facility: &str, message: &str) {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match facility {
+            "TXNERR" => self.told().transaction = Some(message.to_owned()),
+            // Failed to add partition "NAME" [0] to transaction: …
+            "ADDPARTS" => self.told().not_added = message.split('"').nth(1).map(str::to_owned),
+            _ => {}
+        }
         // Errors come as errors, too; here stand the words for connections that fail.
         if matches!(
             level,

@@ -46,6 +46,8 @@ impl Producing<'_> {
         {
             let mut told = self.producer.context().told();
             told.undelivered = None;
+            told.transaction = None;
+            told.not_added = None;
             told.delivered.clear();
         }
         let topics: Vec<String> =
@@ -113,11 +115,27 @@ impl Producing<'_> {
         if let Some((code, topic, partition)) = undelivered {
             return Some(Produced::Refused(self.undelivered(records, code, &topic, partition)));
         }
+        if let Some(refused) = self.transaction_failed() {
+            return Some(Produced::Refused(refused));
+        }
         if self.producer.context().told().authentication.is_some() {
             let code = RDKafkaErrorCode::Authentication;
             return Some(Produced::Refused(self.request(None).error_of_code(code, &code.to_string())));
         }
         (Instant::now() >= deadline && self.producer.in_flight_count() > 0).then_some(Produced::TimedOut)
+    }
+
+    /// Why the transaction is lost, if the client library has given it up: then what waits will never be sent.
+    fn transaction_failed(&self) -> Option<LogError> {
+        let (reason, topic) = {
+            let told = self.producer.context().told();
+            (told.transaction.clone()?, told.not_added.clone())
+        };
+        let request = self.request(topic.as_deref());
+        if reason.contains("TOPIC_AUTHORIZATION_FAILED") {
+            return Some(request.error_of_code(RDKafkaErrorCode::TopicAuthorizationFailed, &reason));
+        }
+        Some(LogError::Busy { what: request.what, reason, retry_after: Duration::from_millis(10) })
     }
 
     fn undelivered(&self, records: &OutgoingRecords, code: RDKafkaErrorCode, topic: &str, partition: i32) -> LogError {

@@ -32,7 +32,7 @@ impl Default for LogLimits {
             commit_records_max: 200_000,
             open_timeout: Duration::from_mins(1),
             commit_timeout: Duration::from_secs(30),
-            admin_timeout: Duration::from_secs(15),
+            admin_timeout: Duration::from_secs(8),
             append_timeout: Duration::from_secs(30),
         }
     }

@@ -11,16 +11,15 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use object_store::PutMode;
 use serde::{Deserialize, Serialize};
 
 use crate::error::HistoryError;
-use crate::parquet::{HistoryStore, WrittenFile};
+use crate::objects::{NumberedObjects, Objects};
+use crate::parquet::WrittenFile;
 
 /// The version of the manifests' format that this build writes and reads.
 pub const FORMAT_VERSION: u64 = 1;
 const MANIFEST_FOLDER: &str = "_manifests";
-const NUMBER_DIGITS: usize = 20;
 
 /// A visible file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +34,71 @@ pub struct ManifestFile {
     pub epoch_first: i64,
     /// Its last epoch, in ms.
     pub epoch_last: i64,
+    /// How often its rows were merged.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub merges: u32,
+    /// The input that it holds whole, of a file of the input archive; by topic and partition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offsets: Vec<OffsetRange>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Neighbouring offsets of one input partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OffsetRange {
+    /// The topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: u32,
+    /// First offset.
+    pub first: u64,
+    /// Offset after the last.
+    pub next: u64,
+}
+
+impl OffsetRange {
+    /// The same offsets in as few ranges as they need, in order.
+    pub fn joined(ranges: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut ranges: Vec<Self> = ranges.into_iter().collect();
+        ranges.sort();
+        let mut joined: Vec<Self> = Vec::new();
+        for range in ranges {
+            match joined.last_mut().filter(|last| last.topic == range.topic && last.partition == range.partition) {
+                Some(last) if last.next >= range.first => last.next = last.next.max(range.next),
+                _ => joined.push(range),
+            }
+        }
+        joined
+    }
+
+    /// What of this range none of `others` holds; the first such part.
+    pub fn missing_from(&self, others: &[Self]) -> Option<Self> {
+        let own = others.iter().filter(|other| other.topic == self.topic && other.partition == self.partition);
+        let mut rest = self.clone();
+        for other in Self::joined(own.cloned()) {
+            if other.first > rest.first {
+                break;
+            }
+            rest.first = rest.first.max(other.next);
+        }
+        if rest.first >= rest.next {
+            return None;
+        }
+        let later = others.iter().filter(|other| other.topic == self.topic && other.partition == self.partition);
+        let end = later.map(|other| other.first).filter(|first| *first > rest.first).min();
+        rest.next = rest.next.min(end.unwrap_or(rest.next));
+        Some(rest)
+    }
+}
+
+impl std::fmt::Display for OffsetRange {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{} [{}, {})", self.topic, self.partition, self.first, self.next)
+    }
 }
 
 /// All files of all tables that are visible, up to one epoch.
@@ -75,8 +139,8 @@ impl Manifest {
     /// Makes a written file visible, once this manifest is published.
     pub fn add(&mut self, table: &str, epoch_first: i64, epoch_last: i64, file: WrittenFile) {
         let WrittenFile { path, rows, bytes } = file;
-        let files = self.tables.entry(table.to_owned()).or_default();
-        files.push(ManifestFile { path, rows, bytes, epoch_first, epoch_last });
+        let file = ManifestFile { path, rows, bytes, epoch_first, epoch_last, merges: 0, offsets: Vec::new() };
+        self.tables.entry(table.to_owned()).or_default().push(file);
     }
 
     /// The latest manifest in `store`.
@@ -84,10 +148,11 @@ impl Manifest {
     /// # Errors
     /// [`HistoryError::NoManifest`] if there is none; otherwise if the store cannot be read, or if the manifest is damaged
     /// or of another format version.
-    pub fn latest(store: &HistoryStore) -> Result<Self, HistoryError> {
-        match highest_number(store)? {
+    pub fn latest(store: &Objects) -> Result<Self, HistoryError> {
+        let manifests = manifests(store);
+        match manifests.highest()? {
             Some(number) => Self::load(store, number),
-            None => Err(HistoryError::NoManifest { path: store.place_of(&store.path(MANIFEST_FOLDER)) }),
+            None => Err(HistoryError::NoManifest { path: manifests.place() }),
         }
     }
 
@@ -96,37 +161,30 @@ impl Manifest {
     ///
     /// # Errors
     /// [`HistoryError::Fenced`] if another writer was first; otherwise if the store cannot be read or written.
-    pub fn publish(&self, store: &HistoryStore) -> Result<(), HistoryError> {
-        let path = store.path(&relative_path(self.number));
+    pub fn publish(&self, store: &Objects) -> Result<(), HistoryError> {
+        let manifests = manifests(store);
         let mut json = serde_json::to_vec_pretty(self)
-            .map_err(|source| HistoryError::ManifestDamaged { path: store.place_of(&path), source })?;
+            .map_err(|source| HistoryError::ManifestDamaged { path: manifests.place_of(self.number), source })?;
         json.push(b'\n');
-        let json = Bytes::from(json);
-
-        // Old manifests are deleted in time, which frees their numbers: a writer that slept that long is fenced here.
-        let highest = highest_number(store)?.filter(|highest| *highest > self.number);
-        let taken = match highest {
-            Some(highest) => highest,
-            None if store.put(&path, json.clone(), PutMode::Create)? => return Ok(()),
-            None if store.get(&path)? == json => return Ok(()),
-            None => self.number,
-        };
-        Err(HistoryError::Fenced { number: taken, by: Self::load(store, taken)?.incarnation })
+        match manifests.take(self.number, &Bytes::from(json))? {
+            None => Ok(()),
+            Some(taken) => Err(HistoryError::Fenced { number: taken, by: Self::load(store, taken)?.incarnation }),
+        }
     }
 
-    fn load(store: &HistoryStore, number: u64) -> Result<Self, HistoryError> {
+    pub(super) fn load(store: &Objects, number: u64) -> Result<Self, HistoryError> {
         /// The only field that every version has.
         #[derive(Deserialize)]
         struct Version {
             format_version: u64,
         }
-        let path = store.path(&relative_path(number));
-        let json = store.get(&path)?;
-        let damaged = |source| HistoryError::ManifestDamaged { path: store.place_of(&path), source };
+        let manifests = manifests(store);
+        let json = manifests.get(number)?;
+        let damaged = |source| HistoryError::ManifestDamaged { path: manifests.place_of(number), source };
         let Version { format_version: found } = serde_json::from_slice(&json).map_err(damaged)?;
         if found != FORMAT_VERSION {
             return Err(HistoryError::ManifestVersion {
-                path: store.place_of(&path),
+                path: manifests.place_of(number),
                 found,
                 supported: FORMAT_VERSION,
             });
@@ -135,15 +193,8 @@ impl Manifest {
     }
 }
 
-fn relative_path(number: u64) -> String {
-    format!("{MANIFEST_FOLDER}/{number:0NUMBER_DIGITS$}.json")
-}
-
-fn highest_number(store: &HistoryStore) -> Result<Option<u64>, HistoryError> {
-    let names = store.names(&store.path(MANIFEST_FOLDER))?;
-    let number =
-        |name: &String| name.strip_suffix(".json").filter(|digits| digits.len() == NUMBER_DIGITS)?.parse().ok();
-    Ok(names.iter().filter_map(number).max())
+pub(super) fn manifests(store: &Objects) -> NumberedObjects {
+    NumberedObjects::new(store, MANIFEST_FOLDER)
 }
 
 #[cfg(test)]
@@ -151,9 +202,9 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    fn store() -> (tempfile::TempDir, HistoryStore, PathBuf) {
+    fn store() -> (tempfile::TempDir, Objects, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
-        let store = HistoryStore::local(folder.path()).unwrap();
+        let store = Objects::scratch_folder(folder.path()).unwrap().below(super::super::FOLDER);
         let manifests = folder.path().join("parquet/_manifests");
         (folder, store, manifests)
     }
@@ -165,6 +216,21 @@ mod tests {
         manifest.add("leads", 50, 99, file);
         manifest.tables.insert("deals".to_owned(), Vec::new());
         manifest
+    }
+
+    #[test]
+    fn ranges_are_joined_and_what_is_missing_is_named() {
+        let range = |first, next| OffsetRange { topic: "leads".into(), partition: 0, first, next };
+        let joined = OffsetRange::joined([range(10, 20), range(0, 5), range(5, 10), range(30, 40)]);
+        assert_eq!(joined, [range(0, 20), range(30, 40)]);
+        assert_eq!(range(2, 20).missing_from(&joined), None);
+        assert_eq!(range(2, 35).missing_from(&joined), Some(range(20, 30)));
+        assert_eq!(range(25, 50).missing_from(&joined), Some(range(25, 30)));
+        assert_eq!(range(38, 50).missing_from(&joined), Some(range(40, 50)));
+        assert_eq!(
+            OffsetRange { partition: 1, ..range(0, 1) }.missing_from(&joined).unwrap().to_string(),
+            "leads/1 [0, 1)"
+        );
     }
 
     #[test]

@@ -22,10 +22,9 @@ use arrow::array::Array;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
-use object_store::PutMode;
 
 use crate::error::HistoryError;
-use crate::parquet::HistoryStore;
+use crate::objects::Objects;
 
 const CREATED_BY: &str = "dealerflow";
 /// The fastest level: as quick as no compression at all, since fewer bytes are written, and a third of the size.
@@ -60,13 +59,13 @@ pub struct WrittenFile {
 /// Writes Parquet files. Each worker that writes has its own, for the sake of the buffer.
 #[derive(Debug)]
 pub struct ParquetSink {
-    store: HistoryStore,
+    store: Objects,
     buffer: Vec<u8>,
 }
 
 impl ParquetSink {
     /// A sink that writes to `store`.
-    pub fn new(store: HistoryStore) -> Self {
+    pub fn new(store: Objects) -> Self {
         Self { store, buffer: Vec::new() }
     }
 
@@ -96,7 +95,7 @@ impl ParquetSink {
 
         let path = format!("{table}/epoch_day={epoch_day}/{epoch_first}-{epoch_last}.parquet");
         let encoded = Bytes::from(buffer);
-        self.store.put(&self.store.path(&path), encoded.clone(), PutMode::Overwrite)?;
+        self.store.put(&path, encoded.clone())?;
         let bytes = encoded.len() as u64;
         // The store is done with its share of the bytes, so the buffer comes back without a copy; if it is not, a later
         // file begins with a new one.
@@ -236,7 +235,7 @@ mod tests {
     #[test]
     fn rows_survive_the_round_trip() {
         let folder = tempfile::tempdir().unwrap();
-        let store = HistoryStore::local(folder.path()).unwrap();
+        let store = Objects::scratch_folder(folder.path()).unwrap().below(super::super::FOLDER);
         let mut sink = ParquetSink::new(store);
         let batches = [batch(0, 4_000), batch(0, 0), batch(4_000, 234)];
         let written = sink.write("leads", "2026-03-01", 50, 99, &batches, &hints()).unwrap();
@@ -269,7 +268,7 @@ mod tests {
     #[test]
     fn the_buffer_is_used_again_and_the_same_rows_give_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
-        let mut sink = ParquetSink::new(HistoryStore::local(folder.path()).unwrap());
+        let mut sink = ParquetSink::new(Objects::scratch_folder(folder.path()).unwrap().below(super::super::FOLDER));
         let first = sink.write("leads", "2026-03-01", 0, 1, &[batch(0, 5_000)], &hints()).unwrap();
         let address = sink.buffer.as_ptr();
         assert!(sink.buffer.capacity() as u64 >= first.bytes);
@@ -282,7 +281,7 @@ mod tests {
     #[test]
     fn no_rows_and_mixed_schemas_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let mut sink = ParquetSink::new(HistoryStore::local(folder.path()).unwrap());
+        let mut sink = ParquetSink::new(Objects::scratch_folder(folder.path()).unwrap().below(super::super::FOLDER));
         for batches in [vec![], vec![batch(0, 0)]] {
             let error = sink.write("leads", "2026-03-01", 0, 1, &batches, &hints()).unwrap_err();
             assert!(matches!(error, HistoryError::NoRows { .. }), "{error}");
@@ -296,7 +295,7 @@ mod tests {
     #[test]
     fn a_store_that_refuses_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let store = HistoryStore::local(folder.path()).unwrap();
+        let store = Objects::scratch_folder(folder.path()).unwrap().below(super::super::FOLDER);
         std::fs::write(folder.path().join("parquet"), b"a file in the way").unwrap();
         let error = ParquetSink::new(store).write("leads", "2026-03-01", 0, 1, &[batch(0, 3)], &hints()).unwrap_err();
         assert!(error.to_string().contains("parquet/leads/epoch_day=2026-03-01/0-1.parquet"), "{error}");

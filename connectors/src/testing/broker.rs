@@ -45,9 +45,14 @@ impl TestBroker {
                 "listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port},CONTROLLER://127.0.0.1:{controller_port}\n\
                  advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port}\n\
                  listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
-                 sasl.enabled.mechanisms=PLAIN\n\
+                 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+                 super.users=User:ANONYMOUS\n\
+                 allow.everyone.if.no.acl.found=true\n\
+                 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512\n\
                  listener.name.sasl_plaintext.plain.sasl.jaas.config=\
-                 org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}=\"{password}\";\n"
+                 org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}=\"{password}\";\n\
+                 listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config=\
+                 org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
             ),
         )
         .unwrap();
@@ -57,7 +62,8 @@ impl TestBroker {
             address: format!("127.0.0.1:{port}"),
             sasl_address: format!("127.0.0.1:{sasl_port}"),
         };
-        broker.launch(&[("KAFKA_PORT", port), ("KAFKA_CONTROLLER_PORT", controller_port)], Some(&extra));
+        let scram = format!("SCRAM-SHA-512=[name={user},password={password}]");
+        broker.launch(&[("KAFKA_PORT", port), ("KAFKA_CONTROLLER_PORT", controller_port)], Some((&extra, &scram)));
         Some(broker)
     }
 
@@ -66,7 +72,7 @@ impl TestBroker {
         &self.address
     }
 
-    /// `host:port` of the listener that wants SASL/PLAIN credentials.
+    /// `host:port` of the listener that wants credentials, by SASL/PLAIN or SASL/SCRAM-SHA-512.
     pub fn sasl_address(&self) -> &str {
         &self.sasl_address
     }
@@ -85,14 +91,31 @@ impl TestBroker {
         self.launch(&[], None);
     }
 
-    fn launch(&mut self, ports: &[(&str, u16)], extra: Option<&Path>) {
+    /// Lets the user of [`SASL_USER`] do with a topic whatever it likes, but for writing to it.
+    pub fn deny_writes(&self, topic: &str) {
+        let user = format!("User:{}", SASL_USER.0);
+        for granted in
+            [["--allow-principal", &user, "--operation", "All"], ["--deny-principal", &user, "--operation", "Write"]]
+        {
+            let done = Command::new("java")
+                .args(["-cp", &format!("{}/libs/*", home().unwrap().display()), "org.apache.kafka.tools.AclCommand"])
+                .args(["--bootstrap-server", &self.address, "--add", "--topic", topic])
+                .args(granted)
+                .stdout(Stdio::null())
+                .status()
+                .unwrap();
+            assert!(done.success(), "the access list of {topic} cannot be changed");
+        }
+    }
+
+    fn launch(&mut self, ports: &[(&str, u16)], new: Option<(&Path, &str)>) {
         let mut command = Command::new(script("start"));
         command.arg(self.folder.path()).args(["--while-stdin", "--remove"]);
         for (variable, port) in ports {
             command.env(variable, port.to_string());
         }
-        if let Some(extra) = extra {
-            command.env("KAFKA_EXTRA", extra);
+        if let Some((extra, scram)) = new {
+            command.env("KAFKA_EXTRA", extra).env("KAFKA_SCRAM", scram);
         }
         let mut started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -144,14 +167,17 @@ fn prerequisites() -> Result<(), String> {
     if !runs("java", "-version") {
         return Err("java (17 or later) is not installed".to_owned());
     }
-    let home = std::env::var("DEALERFLOW_KAFKA_HOME").map(PathBuf::from);
-    let home =
-        home.or_else(|_| std::env::var("HOME").map(|home| Path::new(&home).join(".cache/dealerflow/kafka-4.3.0")));
-    let fetched = home.is_ok_and(|home| home.join("libs").is_dir());
+    let fetched = home().is_some_and(|home| home.join("libs").is_dir());
     if fetched || runs("mvn", "-v") {
         return Ok(());
     }
     Err("mvn is not installed, which fetches Kafka's libraries".to_owned())
+}
+
+/// Where `deploy/kafka/start` keeps Kafka's libraries.
+fn home() -> Option<PathBuf> {
+    let own = std::env::var("DEALERFLOW_KAFKA_HOME").map(PathBuf::from).ok();
+    own.or_else(|| Some(Path::new(&std::env::var("HOME").ok()?).join(".cache/dealerflow/kafka-4.3.0")))
 }
 
 fn free_ports() -> [u16; 3] {

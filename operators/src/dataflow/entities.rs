@@ -481,8 +481,7 @@ impl EntityMachine {
         let facts = Facts::of(entity);
         let rows = self.settings.rows;
         let rep = if rows { self.active_rep(entity, &facts) } else { None };
-        let attributes =
-            if rows && kind == EntityKind::Rep { self.rep_attributes(entity) } else { None };
+        let attributes = if rows && kind == EntityKind::Rep { self.rep_attributes(entity) } else { None };
         self.touched.push(Touched {
             kind,
             place,

@@ -58,9 +58,9 @@ impl EntityMachine {
         let number = |rep: &[u8]| self.rep_names.key(self.store.dealer_name(dealer), rep).1;
         let subject = match kind {
             EntityKind::Lead => {
-                let is_new = models.lead(place).is_none_or(|lead| lead.segmented.is_none());
-                let is_creation = is_new || change.effect == Effect::Create;
-                Subject::Lead(LeadSeen::of(entity, place, outcome.slots, is_creation, models.arena()))
+                let is_segmented = models.lead(place).is_some_and(|lead| lead.segmented.is_some());
+                let news = (outcome.slots, change.effect == Effect::Create);
+                Subject::Lead(LeadSeen::of(entity, place, news, is_segmented, models.arena()))
             }
             EntityKind::Deal => Subject::Deal(DealSeen::of(entity, place, number, models.arena())),
             EntityKind::Rep => {

@@ -154,9 +154,8 @@ impl EntityMachine {
 
     fn plan_models(&mut self, barrier: &Barrier, is_overrun: bool) -> ModelWork {
         let Some(mut models) = self.models.take() else { return ModelWork::default() };
-        let work = models.plan(&self.store, |shard| {
-            self.previous(barrier, Section::Models, shard, is_overrun).is_none()
-        });
+        let work =
+            models.plan(&self.store, |shard| self.previous(barrier, Section::Models, shard, is_overrun).is_none());
         self.models = Some(models);
         work
     }
@@ -372,9 +371,9 @@ impl EntityMachine {
     fn restore_models(&mut self) -> Result<(), SnapshotError> {
         let pending = std::mem::take(&mut self.pending_models);
         let Some(models) = self.models.as_deref_mut() else { return Ok(()) };
-        models.restore(pending, &self.store, &self.rep_names).map_err(|error| SnapshotError::Clusters {
-            reason: error.to_string(),
-        })?;
+        models
+            .restore(pending, &self.store, &self.rep_names)
+            .map_err(|error| SnapshotError::Clusters { reason: error.to_string() })?;
         let mut statistics = self.statistics.borrow_mut();
         models.row_counts().for_each(|(table, rows)| statistics.live_rows[table as usize] += rows);
         Ok(())

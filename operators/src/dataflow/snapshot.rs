@@ -54,8 +54,14 @@ pub enum Section {
 
 impl Section {
     /// Every section, by number.
-    pub const ALL: [Section; 6] =
-        [Section::Entities, Section::Duplicates, Section::Sources, Section::Timers, Section::DailyKpis, Section::Models];
+    pub const ALL: [Section; 6] = [
+        Section::Entities,
+        Section::Duplicates,
+        Section::Sources,
+        Section::Timers,
+        Section::DailyKpis,
+        Section::Models,
+    ];
 }
 
 /// Why a snapshot cannot be restored.
@@ -94,7 +100,9 @@ pub enum SnapshotError {
         malformed: Malformed,
     },
     /// The clusters of a dealer cannot be read.
-    #[error("the clusters of a dealer's leads cannot be restored: {reason}; report this, and restore the checkpoint before")]
+    #[error(
+        "the clusters of a dealer's leads cannot be restored: {reason}; report this, and restore the checkpoint before"
+    )]
     Clusters {
         /// Why.
         reason: String,

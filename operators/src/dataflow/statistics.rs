@@ -1,10 +1,12 @@
 //! Counts of one worker, in plain fields that `pipeline` exports.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::rejection::ReasonCode;
 use crate::domain::tables::TableId;
 
 /// The counts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Statistics {
     /// Rows of each live table, by [`TableId`].
     pub live_rows: [i64; TableId::ALL.len()],

@@ -176,7 +176,26 @@ impl Serialize for RawBytes {
 
 impl<'de> Deserialize<'de> for RawBytes {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::<u8>::deserialize(deserializer).map(|bytes| RawBytes(Arc::new(bytes)))
+        deserializer.deserialize_byte_buf(RawBytesVisitor)
+    }
+}
+
+/// Takes bytes as a whole: one by one, as a list of numbers is read, they would cost more than parsing them.
+struct RawBytesVisitor;
+
+impl serde::de::Visitor<'_> for RawBytesVisitor {
+    type Value = RawBytes;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("bytes")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<RawBytes, E> {
+        self.visit_byte_buf(bytes.to_vec())
+    }
+
+    fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<RawBytes, E> {
+        Ok(RawBytes(Arc::new(bytes)))
     }
 }
 

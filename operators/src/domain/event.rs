@@ -5,6 +5,8 @@
 //! ```
 //! The table at the end *is* the contract of `events.md`; parsing and merging read it and nothing else.
 
+use serde::{Deserialize, Serialize};
+
 use super::entity::{
     EntityKind, PHASE_ACQUIRED, PHASE_SOLD, STAGE_DELIVERED, STAGE_LOST, STAGE_PROSPECT, STAGE_UNWOUND, customer, deal,
     dealer, lead, rep, vehicle,
@@ -16,7 +18,7 @@ use super::field::FieldRule::{
 use super::field::{CONDITION, FieldSpec, PHASE, STAGE, STATUS};
 
 /// An input topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Topic {
     /// Dealers' own data.

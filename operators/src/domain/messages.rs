@@ -274,11 +274,7 @@ impl MessageBatch {
 }
 
 /// Writes a `CloudEvent`, and says where its list of causes lies.
-fn write_event(
-    bytes: &mut Vec<u8>,
-    envelope: &Envelope<'_>,
-    data: impl FnOnce(&mut JsonWriter<'_>),
-) -> Range<usize> {
+fn write_event(bytes: &mut Vec<u8>, envelope: &Envelope<'_>, data: impl FnOnce(&mut JsonWriter<'_>)) -> Range<usize> {
     let mut json = JsonWriter::new(bytes);
     json.begin();
     json.key("specversion");
@@ -406,7 +402,10 @@ mod tests {
         let expected = r#"{"specversion":"1.0","id":"000000000000000000000000000000ab-2","source":"/dealerflow","type":"lead.assigned","subject":"l-1","time":"2026-02-16T15:04:05.123Z","dealerid":"d \"1\"","datacontenttype":"application/json","data":{"epoch":50,"causes":["e,1"],"causeCount":1,"late":true,"supersedes":"response-7-0000000000000009-0","leadId":"l-1"}}"#;
         assert_eq!(std::str::from_utf8(message.event()).unwrap(), expected);
         assert_eq!(message.causes(), br#"["e,1"]"#);
-        assert_eq!((message.dealer(), message.id()), (b"d \"1\"".as_slice(), b"000000000000000000000000000000ab-2".as_slice()));
+        assert_eq!(
+            (message.dealer(), message.id()),
+            (b"d \"1\"".as_slice(), b"000000000000000000000000000000ab-2".as_slice())
+        );
         assert_eq!(batch.message(1).id(), b"tick-300000-0");
         assert_eq!(batch.message(1).causes(), b"[]");
         assert!(batch.message(1).order() > message.order());

@@ -232,12 +232,17 @@ static REPS: Table = Table {
             Double,
             "Natural frequency of the rep's oscillator in radians per hour; 1.0 until known.",
         ),
-        c("phase", Double, "Oscillator phase in radians at the rep's own last event; what it is now is in topic team-status.")
-            .repetitive(),
+        c(
+            "phase",
+            Double,
+            "Oscillator phase in radians at the rep's own last event; what it is now is in topic team-status.",
+        )
+        .repetitive(),
         c("active_deals", Integer, "The rep's deals in stages prospect to contracted."),
         c("deals_today", Integer, "The rep's deals closed on the dealer's present local day.").computed(),
         c("active_leads", Integer, "The rep's active leads.").computed(),
-        c("member_status", Text, "overloaded, idle, crushing_it or normal, from active deals and deals today.").computed(),
+        c("member_status", Text, "overloaded, idle, crushing_it or normal, from active deals and deals today.")
+            .computed(),
         UPDATED_AT,
     ],
     view: Some(
@@ -268,7 +273,8 @@ static CUSTOMERS: Table = Table {
         c("deals", Integer, "Deals that name the customer.").repetitive(),
         c("last_seen_at", Timestamp, "Greatest event of those leads and deals, or of the customer's own engagement."),
         c("engagement", Double, "Last detected engagement, 0 to 1."),
-        c("segment", Text, "Segment of the lead that was scored last; null until the model has scored one.").repetitive(),
+        c("segment", Text, "Segment of the lead that was scored last; null until the model has scored one.")
+            .repetitive(),
     ],
     view: None,
 };
@@ -350,6 +356,21 @@ static EPOCHS: Table = Table {
     view: None,
 };
 
+/// The input archive: not a table that the dataflow gives rows of, but every record as it was read. Only in schema `history`.
+pub static ARCHIVE: Table = Table {
+    name: "events",
+    comment: "Every input record, accepted or not, as it was read.",
+    columns: &[
+        c("dealer_id", Text, "Always null: what cannot be read belongs to no dealer.").key(),
+        c("topic", Text, "Input topic.").key().repetitive(),
+        c("log_partition", Integer, "Its partition.").key().repetitive(),
+        c("log_offset", Integer, "Offset in the partition.").key(),
+        c("received_at", Timestamp, "The log's own time of the record."),
+        c("payload", Bytes, "Its bytes."),
+    ],
+    view: None,
+};
+
 static SEGMENTS: Table = Table {
     name: "segments",
     comment: "Clusters of each dealer's leads.",
@@ -420,7 +441,7 @@ static LEAD_ASSIGNMENTS: Table = Table {
         c("rep_id", Text, "The rep.").repetitive(),
         c("score", Double, "What the pair was worth."),
         c("assigned_at", Timestamp, "Since when."),
-        c("epoch", Integer, "The epoch in which the row was written."),
+        c("epoch", Integer, "The epoch in which that was decided."),
     ],
     view: None,
 };
@@ -431,6 +452,7 @@ mod tests {
 
     #[test]
     fn declarations_are_sound() {
+        assert_eq!(ARCHIVE.columns[0].name, "dealer_id");
         for id in TableId::ALL {
             let table = id.table();
             assert_eq!(table.columns[0].name, "dealer_id");

@@ -13,7 +13,7 @@ use operators::domain::shards::{Barrier, ShardRange};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::events::{Random, world};
-use crate::graph::{SETTINGS, run};
+use crate::graph::{SETTINGS, run, standard};
 
 const HEADER_BYTES: usize = 48;
 const FRAME_HEADER_BYTES: usize = 12;
@@ -27,7 +27,8 @@ fn parts() -> (Vec<SnapshotPart>, i64) {
 }
 
 fn restore(parts: &[SnapshotPart], epoch: i64) -> Result<(), SnapshotError> {
-    let mut machine = EntityMachine::new(SETTINGS, RepNames::new(0), Rc::new(RefCell::new(Statistics::default())));
+    let mut machine = EntityMachine::new(SETTINGS, RepNames::new(0), Rc::new(RefCell::new(Statistics::default())))
+        .with_models(standard());
     let mut kpis = DailyKpis::new(true);
     for part in parts {
         if part.section == Section::DailyKpis { kpis.restore(part) } else { machine.restore(part) }?;
@@ -87,7 +88,8 @@ fn parts_that_are_missing_or_in_another_order_are_found() {
 fn a_part_of_another_section_or_version_is_refused_in_words() {
     let (parts, _) = parts();
     let kpis = parts.iter().find(|part| part.section == Section::DailyKpis).unwrap();
-    let mut machine = EntityMachine::new(SETTINGS, RepNames::new(0), Rc::new(RefCell::new(Statistics::default())));
+    let mut machine = EntityMachine::new(SETTINGS, RepNames::new(0), Rc::new(RefCell::new(Statistics::default())))
+        .with_models(standard());
     let error = machine.restore(kpis).unwrap_err();
     assert!(matches!(error, SnapshotError::Misrouted { .. }), "{error}");
     let mut newer = parts[0].clone();

@@ -148,6 +148,7 @@ fn event(random: &mut Random) -> (Topic, &'static str, String) {
             let gross = format!("-{}", cents(random));
             data += &optional(random, "customerId", format!("\"{customer}\""));
             data += &optional(random, "repId", format!("\"{rep}\""));
+            data += &optional(random, "leadId", format!("\"{lead}\""));
             data += &optional(random, "frontGrossCents", gross);
             let event_type = if random.chance(60) { "deal.created" } else { "deal.updated" };
             let stage = *random.pick(&["prospect", "negotiating", "contracted", "delivered", "lost"]);
@@ -179,9 +180,15 @@ fn event(random: &mut Random) -> (Topic, &'static str, String) {
             let mut data = format!(r#"{{"repId":"{rep}","name":"Rep {}""#, random.below(3));
             let skill = format!("0.{}", random.below(100));
             data += &optional(random, "skillLevel", skill);
+            let cap = random.below(4).to_string();
+            data += &optional(random, "leadCap", cap);
+            data += &optional(random, "shiftStart", r#""09:00","shiftEnd":"18:30""#.to_owned());
             (Topic::Reps, "rep.added", data + "}")
         }
-        35 => (Topic::Reps, "rep.status.changed", format!(r#"{{"repId":"{rep}","status":"busy"}}"#)),
+        35 => {
+            let status = *random.pick(&["available", "busy", "break", "off"]);
+            (Topic::Reps, "rep.status.changed", format!(r#"{{"repId":"{rep}","status":"{status}"}}"#))
+        }
         36 => (Topic::Reps, "rep.removed", format!(r#"{{"repId":"{rep}"}}"#)),
         37 => (Topic::Leads, "something.unheard.of", "{}".to_owned()),
         _ => {

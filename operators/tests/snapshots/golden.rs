@@ -3,20 +3,26 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use operators::dataflow::intelligence::settings::{ModelSettings, PreparedModels, WhacoSettings};
 use operators::dataflow::snapshot::{FORMAT_VERSION, SnapshotPart};
 use operators::domain::event::Topic;
 use operators::domain::hash::{hash_text, shard_of};
 use operators::domain::shards::{Barrier, ShardRange};
 
 use crate::events::{EpochRecords, HOUR_MS, Record, START_MS};
-use crate::graph::{SETTINGS, run};
-use crate::restored;
+use crate::graph::{SETTINGS, run_with};
+use crate::restored_with;
 
 fn event(offset: u64, topic: Topic, event_type: &str, time: &str, data: &str) -> Record {
     let json = format!(
         r#"{{"specversion":"1.0","id":"event-{offset}","source":"/crm","type":"{event_type}","time":"{time}","dealerid":"d-1","data":{data}}}"#
     );
     Record { topic, json, offset }
+}
+
+/// The models, with the form of the clusters whose bytes follow from the user's formulas: ours have a version of their own.
+fn models() -> PreparedModels {
+    ModelSettings { whaco: Some(WhacoSettings::Seed), ..ModelSettings::standard() }.prepare().unwrap()
 }
 
 /// One of everything, with a deletion and an expiry in the delta.
@@ -76,7 +82,7 @@ fn parts() -> Vec<SnapshotPart> {
         Barrier { epoch: START_MS + HOUR_MS, base: ShardRange::NONE },
         Barrier { epoch: START_MS + 60 * HOUR_MS, base: ShardRange::NONE },
     ];
-    let outcome = run(1, SETTINGS, None, &epochs, &barriers, 1);
+    let outcome = run_with(&models(), 1, SETTINGS, None, &epochs, &barriers, 1);
     // Without those of the shards that hold nothing.
     let shard = shard_of(hash_text(b"d-1"));
     outcome.parts.into_values().flatten().filter(|part| usize::from(part.shard) == shard).collect()
@@ -128,7 +134,7 @@ fn what_an_earlier_build_wrote_is_read() {
         rest = after;
     }
     let epoch = parts.last().unwrap().epoch().unwrap();
-    restored(&parts, epoch);
+    restored_with(&models(), &parts, epoch);
 }
 
 /// Writes the file of the present version; a file that is there already is one that was released.

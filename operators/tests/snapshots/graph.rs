@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use operators::dataflow::daily_kpis::{DailyKpis, daily_kpis};
 use operators::dataflow::driver::{Epoch, Machine, drive};
 use operators::dataflow::entities::{EntityMachine, EntitySettings};
+use operators::dataflow::intelligence::settings::{ModelSettings, PreparedModels};
 use operators::dataflow::rep_names::RepNames;
 use operators::dataflow::reps::reps;
 use operators::dataflow::snapshot::{Section, SnapshotPart};
@@ -35,6 +36,11 @@ pub(crate) const SETTINGS: EntitySettings = EntitySettings {
     restored_rows: true,
 };
 
+/// Every model on.
+pub(crate) fn standard() -> PreparedModels {
+    ModelSettings::standard().prepare().unwrap()
+}
+
 /// A row as it was written: its cells as text, the key first.
 pub(crate) type Row = (TableId, Vec<String>, RowChange);
 
@@ -45,6 +51,8 @@ pub(crate) struct Outcome {
     pub(crate) rows: BTreeMap<i64, Vec<Row>>,
     /// Dead letters by epoch, sorted.
     pub(crate) letters: BTreeMap<i64, Vec<String>>,
+    /// What the models say by epoch, sorted.
+    pub(crate) messages: BTreeMap<i64, Vec<String>>,
     /// Events and outputs by epoch, over all workers.
     pub(crate) counts: BTreeMap<i64, (u64, u64)>,
     /// Parts by the epoch of their barrier, sorted by section, shard and slice.
@@ -132,7 +140,7 @@ fn batches(epochs: &[EpochRecords], until: i64, barriers: &[Barrier], index: usi
     batches
 }
 
-/// Runs the graph. Each worker reads its part of the records, `chunk` epochs at a time, and says every barrier to all.
+/// Runs the graph with every model on. Each worker reads its part of the records, `chunk` epochs at a time, and says every barrier to all.
 pub(crate) fn run(
     workers: usize,
     settings: EntitySettings,
@@ -141,13 +149,28 @@ pub(crate) fn run(
     barriers: &[Barrier],
     chunk: usize,
 ) -> Outcome {
+    run_with(&standard(), workers, settings, start, epochs, barriers, chunk)
+}
+
+/// The same with other models.
+pub(crate) fn run_with(
+    models: &PreparedModels,
+    workers: usize,
+    settings: EntitySettings,
+    start: Option<Start>,
+    epochs: &[EpochRecords],
+    barriers: &[Barrier],
+    chunk: usize,
+) -> Outcome {
+    let models = models.clone();
     let outcome = Arc::new(Mutex::new(Outcome { live_rows: vec![0; TableId::ALL.len()], ..Outcome::default() }));
     let (shared, epochs, barriers) = (Arc::clone(&outcome), epochs.to_vec(), barriers.to_vec());
     let guards = timely::execute(timely::Config::process(workers), move |worker| {
         let (index, peers) = (worker.index(), worker.peers());
         let statistics = Rc::new(RefCell::new(Statistics::default()));
         let rep_names = RepNames::new(index as u32);
-        let mut machine = EntityMachine::new(settings, rep_names.clone(), Rc::clone(&statistics));
+        let machine = EntityMachine::new(settings, rep_names.clone(), Rc::clone(&statistics));
+        let mut machine = machine.with_models(models.clone());
         let mut kpis = DailyKpis::new(settings.snapshots);
         if let Some(start) = &start {
             let shards = WorkerShards { index, peers };
@@ -205,6 +228,11 @@ pub(crate) fn run(
                 for letter in &output.letters {
                     outcome.letters.entry(letter.epoch).or_default().push(format!("{letter:?}"));
                 }
+                for number in 0..output.messages.len() {
+                    let message = output.messages.message(number);
+                    let text = String::from_utf8(message.event().to_vec()).unwrap();
+                    outcome.messages.entry(message.epoch()).or_default().push(text);
+                }
                 for counts in &output.epochs {
                     let sum = outcome.counts.entry(counts.epoch).or_default();
                     *sum = (sum.0 + counts.events, sum.1 + counts.outputs);
@@ -222,6 +250,7 @@ pub(crate) fn run(
     let mut outcome = std::mem::take(&mut *outcome.lock().unwrap());
     outcome.rows.values_mut().for_each(|rows| rows.sort_by(|left, right| (left.0, &left.1).cmp(&(right.0, &right.1))));
     outcome.letters.values_mut().for_each(|letters| letters.sort());
+    outcome.messages.values_mut().for_each(|messages| messages.sort());
     // A stable sort keeps the slices in order.
     outcome.parts.values_mut().for_each(|parts| parts.sort_by_key(|part| (part.section, part.shard)));
     outcome

@@ -11,9 +11,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use events::{EpochRecords, Random, world};
-use graph::{Outcome, SETTINGS, Start, run, tables};
+use graph::{Outcome, SETTINGS, Start, run, standard, tables};
 use operators::dataflow::driver::{Machine, Progress};
 use operators::dataflow::entities::{EntityMachine, EntityOutput, EntitySettings};
+use operators::dataflow::intelligence::settings::PreparedModels;
 use operators::dataflow::rep_names::RepNames;
 use operators::dataflow::snapshot::{Section, SnapshotPart};
 use operators::dataflow::statistics::Statistics;
@@ -28,6 +29,13 @@ fn difference(expected: &Outcome, found: &Outcome, after: i64) -> Option<String>
             let missing: Vec<_> = rows.iter().filter(|row| !other.contains(row)).collect();
             let extra: Vec<_> = other.iter().filter(|row| !rows.contains(row)).collect();
             return Some(format!("rows of epoch {epoch}: missing {missing:?}, extra {extra:?}"));
+        }
+    }
+    for (epoch, messages) in expected.messages.range(after + 1..) {
+        let other = found.messages.get(epoch).cloned().unwrap_or_default();
+        if *messages != other {
+            let differs = messages.iter().zip(&other).find(|(left, right)| left != right);
+            return Some(format!("{} and {} messages of epoch {epoch}: {differs:?}", messages.len(), other.len()));
         }
     }
     let later = |outcome: &Outcome| {
@@ -132,8 +140,13 @@ fn thousands_of_restarts() {
 
 /// A machine that has read parts.
 pub(crate) fn restored(parts: &[SnapshotPart], epoch: i64) -> EntityMachine {
+    restored_with(&standard(), parts, epoch)
+}
+
+/// The same with other models.
+pub(crate) fn restored_with(models: &PreparedModels, parts: &[SnapshotPart], epoch: i64) -> EntityMachine {
     let statistics = Rc::new(RefCell::new(Statistics::default()));
-    let mut machine = EntityMachine::new(SETTINGS, RepNames::new(0), statistics);
+    let mut machine = EntityMachine::new(SETTINGS, RepNames::new(0), statistics).with_models(models.clone());
     for part in parts.iter().filter(|part| part.section != Section::DailyKpis) {
         machine.restore(part).unwrap();
     }

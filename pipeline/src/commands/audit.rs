@@ -9,6 +9,7 @@ use super::{CommandError, load_config};
 use crate::logs::open_log;
 use crate::run::audit::audit;
 use crate::run::recompute::recompute;
+use crate::run::stores::open_stores;
 use crate::run::{Nowhere, live_settings};
 
 /// Audits the output topics.
@@ -39,6 +40,15 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         HumanCount(report.records),
         HumanCount(report.messages),
     );
+    for range in bindings.iter().flat_map(|binding| &binding.skipped) {
+        println!(
+            "SKIPPED  the records {} to {} of {}/{} had expired before they were ever read",
+            range.first,
+            range.next - 1,
+            range.topic,
+            range.partition
+        );
+    }
     for partition in &report.open_transactions {
         println!("OPEN     a transaction is open in {partition}: readers wait for it");
     }
@@ -53,7 +63,9 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     }
     println!("ok       epochs form one chain, ranges tile every partition, every message is there once and whole");
     if arguments.recompute {
-        let epochs = recompute(&log, &live_settings(&config), bindings, &mut Nowhere).map_err(CommandError::failed)?;
+        let stores = open_stores(&config).map_err(CommandError::failed)?;
+        let epochs = recompute(&log, &live_settings(&config), bindings, &stores.history, &mut Nowhere)
+            .map_err(CommandError::failed)?;
         println!(
             "ok       {} epochs computed again give the recorded outputs, byte for byte",
             HumanCount(epochs as u64)

@@ -6,6 +6,7 @@ use super::{CommandError, load_config};
 use crate::config::SourceKind;
 use crate::config::check::{Outcome, check_storage};
 use crate::logs::{check_topics, embedded_folder, open_log};
+use crate::run::stores::check_buckets;
 
 /// Checks a configuration.
 #[derive(Debug, clap::Args)]
@@ -29,6 +30,15 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
             Outcome::Problem(sentence) => {
                 problems += 1;
                 println!("PROBLEM  {}: {sentence}", finding.what);
+            }
+        }
+    }
+    for (what, outcome) in check_buckets(&config) {
+        match outcome {
+            Ok(()) => println!("ok       {what}"),
+            Err(error) => {
+                problems += 1;
+                println!("PROBLEM  {what}: {error}");
             }
         }
     }

@@ -17,10 +17,12 @@ use crate::http::server::HttpServer;
 use crate::logs::{PARTITIONS_DEFAULT, open_log, topic_specs};
 use crate::produce::{Pace, produce};
 use crate::run::audit::audit;
+use crate::run::engine::Seats;
 use crate::run::live::{Control, run as run_live};
+use crate::run::live_settings;
 use crate::run::starting::describe_inputs;
+use crate::run::stores::open_stores;
 use crate::run::tables::Observer;
-use crate::run::{live_settings, open_stores};
 use crate::serving::Serving;
 use crate::signals::stop_on_signals;
 use crate::simulate::{DisorderOptions, SimulateOptions, StartDate, simulate};
@@ -125,7 +127,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let (server, observer) = HttpServer::start(&config, &log, &serving, &control).map_err(CommandError::failed)?;
     print_addresses(&server, &serving, &config);
     let observers: Vec<Box<dyn Observer>> = vec![Box::new(observer)];
-    let outcome = run_live(&log, &live_settings(&config), &stores, &serving.tables, &control, observers);
+    let settings = live_settings(&config);
+    let outcome = run_live(&log, &settings, &stores, &serving.tables, Seats::Alone, &control, observers);
     server.stop();
     let report = outcome.map_err(CommandError::failed)?;
     match producer.join() {

@@ -92,6 +92,7 @@ fn without_epoch(line: &str) -> String {
         Ok(mut event) => {
             if let Some(object) = event.as_object_mut() {
                 object.remove("epoch");
+                object.get_mut("data").and_then(|data| data.as_object_mut()).and_then(|data| data.remove("epoch"));
             }
             event.to_string()
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use connectors::files::{ChunkReader, Plan};
-use connectors::parquet::HistoryStore;
+use connectors::objects::Objects;
 use operators::dataflow::entities::EntitySettings;
 use operators::dataflow::intelligence::settings::PreparedModels;
 use operators::dataflow::statistics::Statistics;
@@ -38,7 +38,7 @@ struct Seen {
 /// If the engine does not start.
 pub fn run(_arguments: &Arguments) -> Result<(), CommandError> {
     let scratch = std::env::temp_dir();
-    let store = HistoryStore::local(&scratch).map_err(CommandError::failed)?;
+    let store = Objects::scratch_folder(&scratch).map_err(CommandError::failed)?;
     let guards = timely::execute(timely::Config::thread(), move |worker| {
         let seen = Rc::new(RefCell::new(Seen::default()));
         let sink = Rc::clone(&seen);

@@ -1,4 +1,4 @@
-//! Settings passed through to the Kafka client, which may hold secrets: they are written and shown masked, always.
+//! Settings passed through to a client (of Kafka, or of a bucket), which may hold secrets: they are written and shown masked, always.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ pub(super) fn is_secret(key: &str) -> bool {
     SECRET_WORDS.iter().any(|word| key.contains(word))
 }
 
-/// Settings of librdkafka by name. `Debug` and serde's output mask the values of secret keys; only [`ClientSettings::iter`] shows them.
+/// Settings of librdkafka or of an S3 client by name. `Debug` and serde's output mask the values of secret keys; only [`ClientSettings::iter`] shows them.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct ClientSettings {

@@ -65,6 +65,8 @@ pub struct OscillatorsSection {
     pub strength: Share,
     /// What K works for.
     pub objective: TeamObjective,
+    /// How often a team is told of while nothing but phases changes: a whole multiple of five minutes.
+    pub report_every: Duration,
 }
 
 /// How much a wish of a lead counts.
@@ -163,6 +165,7 @@ pub(super) fn overlay_models(reader: &mut Reader, models: &mut ModelsSection) {
     reader.set(&["models", "oscillators", "enabled"], &mut oscillators.enabled);
     reader.set(&["models", "oscillators", "strength"], &mut oscillators.strength);
     reader.set(&["models", "oscillators", "objective"], &mut oscillators.objective);
+    reader.set(&["models", "oscillators", "report_every"], &mut oscillators.report_every);
     reader.set(&["models", "assignment", "enabled"], &mut assignment.enabled);
     reader.set(&["models", "assignment", "uses_credit_data"], &mut assignment.uses_credit_data);
     reader.set(&["models", "assignment", "skills"], &mut assignment.skills);
@@ -214,6 +217,7 @@ impl ModelsSection {
                 iterations: assignment.iterations as usize,
                 ..AssignmentSettings::default()
             }),
+            report_ms: oscillators.report_every.ms() as i64,
             timer_grace_ms,
         }
     }

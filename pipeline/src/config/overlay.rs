@@ -3,6 +3,7 @@
 use toml::Value;
 
 use super::Config;
+use super::client_settings::ClientSettings;
 use super::error::{Origin, Problem};
 use super::layers::{Entries, KeyPath, dotted, flatten};
 use super::models::overlay_models;
@@ -29,7 +30,9 @@ pub(super) fn overlay(config: &mut Config, entries: Entries) -> Vec<Problem> {
         store.url = StoreUrl::Folder(config.data_dir.join(folder));
         reader.set(&[table, "url"], &mut store.url);
         reader.set(&[table, "interval"], &mut store.interval);
+        overlay_client(&mut reader, table, &mut store.client);
     }
+    reader.set(&["archive", "retention"], &mut config.archive.retention);
     overlay_http(&mut reader, &mut config.http);
     overlay_sql(&mut reader, &mut config.sql);
     overlay_tokens(&mut reader, &mut config.security.token);
@@ -40,10 +43,14 @@ pub(super) fn overlay(config: &mut Config, entries: Entries) -> Vec<Problem> {
 fn overlay_kafka(reader: &mut Reader, kafka: &mut KafkaSection) {
     reader.set(&["kafka", "brokers"], &mut kafka.brokers);
     reader.set(&["kafka", "topic_prefix"], &mut kafka.topic_prefix);
-    // Written without quotes, security.protocol is TOML for a table in a table: both forms mean the same setting.
-    for (path, entry) in reader.take_table(&["kafka", "client"]) {
+    overlay_client(reader, "kafka", &mut kafka.client);
+}
+
+/// Written without quotes, security.protocol is TOML for a table in a table: both forms mean the same setting.
+fn overlay_client(reader: &mut Reader, table: &str, client: &mut ClientSettings) {
+    for (path, entry) in reader.take_table(&[table, "client"]) {
         if let Some(value) = reader.typed::<String>(&path, &entry) {
-            kafka.client.insert(dotted(&path[2..]), value);
+            client.insert(dotted(&path[2..]), value);
         }
     }
 }
@@ -59,6 +66,7 @@ fn overlay_pipeline(reader: &mut Reader, pipeline: &mut PipelineSection) {
     reader.set(&["pipeline", "idle_after"], &mut pipeline.idle_after);
     reader.set(&["pipeline", "timer_grace"], &mut pipeline.timer_grace);
     reader.set(&["pipeline", "commit_bytes_max"], &mut pipeline.commit_bytes_max);
+    reader.set(&["pipeline", "tables"], &mut pipeline.tables);
 }
 
 fn overlay_http(reader: &mut Reader, http: &mut HttpSection) {

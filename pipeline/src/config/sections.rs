@@ -9,7 +9,7 @@ use super::broker_list::BrokerList;
 use super::byte_size::ByteSize;
 use super::client_settings::ClientSettings;
 use super::duration::Duration;
-use super::setting::{Role, SourceKind};
+use super::setting::{Role, SourceKind, TablesKept};
 use super::store_url::StoreUrl;
 
 /// `[source]`: where input comes from.
@@ -56,6 +56,8 @@ pub struct PipelineSection {
     pub timer_grace: Duration,
     /// The most output in one transaction; more than nothing, at most `memory_limit`.
     pub commit_bytes_max: ByteSize,
+    /// The tables that `run` keeps; messages and recovery do not depend on it.
+    pub tables: TablesKept,
 }
 
 /// `[replay]`: how files are replayed.
@@ -76,6 +78,16 @@ pub struct StoreSection {
     pub url: StoreUrl,
     /// The time between two writes; more than nothing.
     pub interval: Duration,
+    /// Passed through to the client of a bucket.
+    pub client: ClientSettings,
+}
+
+/// `[archive]`: input records beside the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveSection {
+    /// How long they are kept; nothing keeps none.
+    pub retention: Duration,
 }
 
 /// `[http]`: the HTTP server and its bounds.

@@ -144,6 +144,28 @@ impl Setting for SourceKind {
     }
 }
 
+/// Which tables a running pipeline keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TablesKept {
+    /// Every table.
+    All,
+    /// `daily_kpis` and `epochs` alone: rows that nobody reads are not computed.
+    DailyKpis,
+}
+
+impl Setting for TablesKept {
+    const PERMITTED: &'static str = "\"all\" or \"daily_kpis\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            "daily_kpis" => Ok(Self::DailyKpis),
+            _ => Err("is no choice of tables".to_owned()),
+        }
+    }
+}
+
 /// What the bearer of a token may do; each role may do what the ones before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

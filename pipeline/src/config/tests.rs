@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::testing::Folder;
+use operators::dataflow::intelligence::settings::ModelSettings;
+
 use super::{Config, ConfigError, DEFAULTS, Role, SourceKind, StoreUrl};
 
 /// One of every kind of key, secrets too.
@@ -25,6 +27,8 @@ tick = "90m"
 commit_bytes_max = "1MB"
 [checkpoint]
 url = "s3://bucket/checkpoints/"
+client.endpoint = "http://store:9000"
+client.secret_access_key = "hunter2"
 [http]
 listen = "0.0.0.0:80"
 [[security.token]]
@@ -177,7 +181,7 @@ fn unknown_keys_name_the_nearest() {
     check_problem(
         "[zzz]\ny = 1",
         "F: `zzz.y` is not a known key: remove it, or use one of `name`, `data_dir`, `source`, `kafka`, `pipeline`, `replay`, \
-         `checkpoint`, `parquet`, `http`, `sql`, `security`, `models`",
+         `checkpoint`, `parquet`, `archive`, `http`, `sql`, `security`, `models`",
     );
     check_variable_problem(
         ("DEALERFLOW_KAFKA_BROKERS", "a:1"),
@@ -224,6 +228,10 @@ fn models_are_told_within_bounds() {
     check_problem(
         "[models.assignment]\nlead_cap = 0",
         "F: `models.assignment.lead_cap` is 0: it must be a whole number from 1 to 10000",
+    );
+    check_problem(
+        "[models.oscillators]\nreport_every = \"7m\"",
+        "F: `models.oscillators.report_every` is \"7m\": it must be a whole multiple of five minutes",
     );
     let settings = load("[models.assignment]\nenabled = false", &[]).unwrap().models.settings(5);
     assert!(settings.assignment.is_none() && settings.whaco.is_some() && settings.timer_grace_ms == 5);

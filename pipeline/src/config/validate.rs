@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use operators::models::oscillators::network::STRENGTH_MAX;
+use operators::models::oscillators::network::{STEP_MS, STRENGTH_MAX};
 
 use super::error::{Origin, Problem};
 use super::layers::{Entries, Entry, KeyPath, dotted};
@@ -185,6 +185,10 @@ fn models(config: &Config, rules: &mut Rules<'_>) {
         let remedy = format!("it must be a whole number from {least} to {greatest}");
         rules.hold(&[key], (least..=greatest).contains(&count), format!("is {count}"), &remedy);
     }
+    let every = oscillators.report_every;
+    let holds = !every.is_zero() && (every.ms() as i64) % STEP_MS == 0;
+    let remedy = "it must be a whole multiple of five minutes";
+    rules.hold(&["models.oscillators.report_every"], holds, format!("is \"{every}\""), remedy);
     let limit = assignment.response_limit;
     let (key, remedy) = ("models.assignment.response_limit", "it must be at least \"1ms\"");
     rules.hold(&[key], !limit.is_zero(), format!("is \"{limit}\""), remedy);

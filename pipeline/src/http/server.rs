@@ -136,7 +136,7 @@ impl HttpServer {
             readings: Readings::default(),
             limits,
             ended: watch::Sender::new(false),
-            caught_up: Arc::clone(&control.caught_up),
+            ready: Arc::clone(&control.ready),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -61,7 +61,7 @@ pub struct HttpState {
     /// Set when the server ends: streams end with it.
     pub ended: watch::Sender<bool>,
     /// Set once the pipeline has caught up with what was recorded before its start.
-    pub caught_up: Arc<AtomicBool>,
+    pub ready: Arc<AtomicBool>,
     /// Free places for event streams.
     pub streams: Arc<Semaphore>,
 }
@@ -80,6 +80,6 @@ impl HttpState {
 
     /// Whether questions can be answered.
     pub fn is_ready(&self) -> bool {
-        self.caught_up.load(Ordering::Acquire) && !*self.ended.borrow()
+        self.ready.load(Ordering::Acquire) && !*self.ended.borrow()
     }
 }

@@ -8,8 +8,10 @@
 use std::path::{Path, PathBuf};
 
 use connectors::HistoryError;
-use connectors::parquet::{HistoryStore, Manifest};
-use operators::domain::tables::TableId;
+use connectors::objects::Objects;
+use connectors::parquet::{FOLDER, Manifest};
+use operators::domain::table::Table;
+use operators::domain::tables::{ARCHIVE, TableId};
 use sql::{ColumnDefinition, FileEntry, Session, SessionOptions, SqlError, TableDefinition};
 
 use crate::arrow_rows::data_type;
@@ -42,27 +44,26 @@ pub enum OutputError {
 
 /// The tables as the SQL layer sees them.
 pub fn definitions() -> Vec<TableDefinition> {
-    let definition = |id: TableId| {
-        let table = id.table();
-        TableDefinition {
-            name: table.name.to_owned(),
-            comment: table.comment.to_owned(),
-            columns: table
-                .columns
-                .iter()
-                .map(|column| ColumnDefinition {
-                    name: column.name.to_owned(),
-                    data_type: data_type(column.column_type),
-                    comment: column.comment.to_owned(),
-                    computed: column.computed,
-                })
-                .collect(),
-            key: table.columns.iter().filter(|column| column.key).map(|column| column.name.to_owned()).collect(),
-            view: table.view.map(str::to_owned),
-            only_grows: id.only_grows(),
-        }
+    let definition = |(table, only_grows): (&'static Table, bool)| TableDefinition {
+        name: table.name.to_owned(),
+        comment: table.comment.to_owned(),
+        columns: table
+            .columns
+            .iter()
+            .map(|column| ColumnDefinition {
+                name: column.name.to_owned(),
+                data_type: data_type(column.column_type),
+                comment: column.comment.to_owned(),
+                computed: column.computed,
+            })
+            .collect(),
+        key: table.columns.iter().filter(|column| column.key).map(|column| column.name.to_owned()).collect(),
+        view: table.view.map(str::to_owned),
+        only_grows,
+        is_archive: table.name == ARCHIVE.name,
     };
-    TableId::ALL.map(definition).into()
+    let tables = TableId::ALL.into_iter().map(|id| (id.table(), id.only_grows()));
+    tables.chain([(&ARCHIVE, true)]).map(definition).collect()
 }
 
 /// Opens the outputs of a finished replay.
@@ -73,8 +74,8 @@ pub fn open_output(output: &Path) -> Result<Session, OutputError> {
     if !output.is_dir() {
         return Err(OutputError::Missing { path: output.to_owned() });
     }
-    let manifest = Manifest::latest(&HistoryStore::local(output)?)?;
-    let folder = output.join("parquet");
+    let manifest = Manifest::latest(&Objects::scratch_folder(output).map_err(HistoryError::from)?.below(FOLDER))?;
+    let folder = output.join(FOLDER);
     let files: Vec<FileEntry> = manifest
         .tables
         .iter()

@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 pub const BINDING_FORMAT: u32 = 1;
 
 /// A partition of an input topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct InputPartition {
     /// The topic.
     pub topic: Topic,
@@ -82,6 +82,9 @@ pub struct Binding {
     pub idle: Vec<String>,
     /// Records in the ranges.
     pub records: u64,
+    /// Records that had expired before their partition was ever read, where there are such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<InputRange>,
     /// What was written, by topic and partition.
     pub outputs: Vec<OutputSum>,
     /// How many partitions each output topic had, where that is known: fed again, its messages go to the same ones.
@@ -298,6 +301,7 @@ mod tests {
             inputs: vec![InputRange { topic: "leads".into(), partition: 0, first, next }],
             idle: vec!["deals/1".into()],
             records: next - first,
+            skipped: Vec::new(),
             outputs: Vec::new(),
             output_partitions: BTreeMap::new(),
             settings: "s".into(),

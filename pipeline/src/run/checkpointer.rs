@@ -9,11 +9,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use connectors::CheckpointsError;
-use connectors::checkpoints::{CheckpointBlob, CheckpointSettings, CheckpointStore, Checkpoints};
+use connectors::checkpoints::{CheckpointBlob, CheckpointSettings, Checkpoints};
 use connectors::log::Log;
+use connectors::objects::Objects;
 use operators::dataflow::snapshot::{Section, SnapshotError, SnapshotPart};
 use operators::domain::hash::SHARDS;
 use operators::domain::shards::ShardRange;
@@ -69,19 +70,19 @@ struct UnderWay {
 }
 
 /// How many intervals a snapshot may stay out, as it does while nothing new comes or there is no state yet.
-const INTERVALS_MAX: u32 = 4;
+const INTERVALS_MAX: i64 = 4;
 
 /// Writes the checkpoints of one run.
 pub struct Checkpointer {
     checkpoints: Checkpoints,
     log: Arc<dyn Log>,
     logic: String,
-    interval: Duration,
+    interval_ms: i64,
     chain: ChainPosition,
     request: SnapshotRequest,
     closed: Arc<AtomicI64>,
     under_way: Option<UnderWay>,
-    asked: Instant,
+    asked_ms: i64,
 }
 
 /// What a start finds.
@@ -100,7 +101,7 @@ impl Checkpointer {
     /// # Errors
     /// If the store cannot be read or written, or the newest checkpoint makes no sense.
     pub fn open(
-        store: &CheckpointStore,
+        store: &Objects,
         log: &Arc<dyn Log>,
         logic: &str,
         incarnation: &str,
@@ -133,12 +134,12 @@ impl Checkpointer {
             checkpoints,
             log: Arc::clone(log),
             logic: logic.to_owned(),
-            interval,
+            interval_ms: interval.as_millis() as i64,
             chain,
             request: SnapshotRequest::default(),
             closed: Arc::new(AtomicI64::new(i64::MIN)),
             under_way: None,
-            asked: Instant::now(),
+            asked_ms: 0,
         };
         Ok(Found { checkpointer, place, restored })
     }
@@ -161,13 +162,23 @@ impl Checkpointer {
         }
     }
 
-    /// Asks for a snapshot if the interval is over and none is under way.
-    pub fn ask(&mut self) {
-        let pause = if self.under_way.is_some() { self.interval * INTERVALS_MAX } else { self.interval };
-        if self.asked.elapsed() < pause {
-            return;
+    /// Asks for a snapshot if the interval is over and none is under way. `now_ms` is monotonic, and 0 when the run began.
+    pub fn ask(&mut self, now_ms: i64) {
+        let pause_ms = if self.under_way.is_some() { self.interval_ms * INTERVALS_MAX } else { self.interval_ms };
+        if now_ms - self.asked_ms >= pause_ms {
+            self.ask_now(now_ms);
         }
-        self.asked = Instant::now();
+    }
+
+    /// Asks for a snapshot behind the last epoch, unless one is under way.
+    pub fn ask_for_last(&mut self, now_ms: i64) {
+        if self.under_way.is_none() {
+            self.ask_now(now_ms);
+        }
+    }
+
+    fn ask_now(&mut self, now_ms: i64) {
+        self.asked_ms = now_ms;
         let described = self.log.admin().and_then(|mut admin| admin.describe_topic(EPOCHS));
         match described {
             Ok(found) => {

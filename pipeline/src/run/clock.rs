@@ -94,6 +94,11 @@ impl Clock {
         self.closed_ms = now.monotonic_ms;
     }
 
+    /// How long ago an epoch was closed, or the clock started, in milliseconds.
+    pub fn since_closed_ms(&self, now: Reading) -> i64 {
+        now.monotonic_ms - self.closed_ms
+    }
+
     /// The last epoch that was closed.
     pub fn last_epoch(&self) -> Option<i64> {
         self.last_epoch

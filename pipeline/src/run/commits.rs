@@ -5,20 +5,30 @@
 //!                   ├─▶ messages, checksums, binding ─▶ committer machine ─▶ one transaction ─▶ publish, epoch by epoch
 //!   EpochOutput ────┘            └─ recorded before a restart: compared, published, never written again
 //! ```
-//! Nothing is published that is not durable in the log.
+//! Nothing is published that is not durable in the log. When a committer is lost another one is opened: it fences every other, so the last
+//! record of topic `epochs` is read before anything is sent, and if a later run wrote it this one has been replaced and ends.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use connectors::log::{
-    CommitGroup, CommitOutcome, Header, LogCommitter, MirroredOffset, TopicPartition, partition_of_key,
+    CommitGroup, CommitOutcome, Header, LogCommitter, LogError, MirroredOffset, TopicPartition, partition_of_key,
 };
+use operators::domain::time::format_rfc3339;
 
 use super::binding::{BINDING_FORMAT, Binding, MessageSum, OutputSum};
 use super::collect::EpochOutput;
 use super::committer::{Action, CommitSettings, Committer, Input};
+use super::records::RecordChunk;
 use super::recovery::compare;
 use super::source::Close;
+use super::starting::{Renewed, StartError};
 use crate::messages::{CLOUD_EVENT, EPOCHS, Message, letter_message, model_message};
+
+/// How often a fenced instance looks who has taken over.
+const SUCCESSOR_LOOKS: usize = 6;
+/// The pause between two looks.
+const SUCCESSOR_LOOK: Duration = Duration::from_millis(400);
 
 /// An epoch whose outputs are durable.
 #[derive(Debug)]
@@ -27,6 +37,18 @@ pub struct Published {
     pub binding: Binding,
     /// What it gave.
     pub output: EpochOutput,
+    /// The records that it holds, if they are kept for the archive.
+    pub records: Vec<RecordChunk>,
+}
+
+impl Published {
+    /// About how much memory it holds, in bytes, without a snapshot.
+    pub fn size_bytes(&self) -> u64 {
+        let rows = self.output.rows.iter().map(|(_, slice)| slice.size_bytes());
+        let letters = self.output.letters.iter().map(|letter| size_of_val(letter) + letter.payload.bytes.len());
+        let records = self.records.iter().map(RecordChunk::size_bytes);
+        rows.chain(letters).chain(records).sum::<usize>() as u64
+    }
 }
 
 /// Who hears of durable epochs, in order.
@@ -57,16 +79,43 @@ struct Held {
     binding_bytes: Vec<u8>,
     output: EpochOutput,
     messages: Vec<(u32, Message)>,
+    records: Vec<RecordChunk>,
+}
+
+/// Who can open another committer, and knows who wrote last.
+pub trait Successor: Send {
+    /// Opens another committer and reads the last record of topic `epochs` once everything in it is settled.
+    ///
+    /// # Errors
+    /// If the log refuses. An error that is retriable is worth another call.
+    fn renew(&mut self) -> Result<Renewed, StartError>;
+
+    /// The last record of topic `epochs`, if there is one and the log tells it.
+    fn last(&mut self) -> Option<Binding>;
+}
+
+/// For commits that write nothing: there is nobody to ask.
+pub struct Nobody;
+
+impl Successor for Nobody {
+    fn renew(&mut self) -> Result<Renewed, StartError> {
+        Err(StartError::Refused("what only compares recorded epochs asked for a committer; report this".to_owned()))
+    }
+
+    fn last(&mut self) -> Option<Binding> {
+        None
+    }
 }
 
 /// Commits what the workers give.
 pub struct Commits {
     committer: Box<dyn LogCommitter>,
+    successor: Box<dyn Successor>,
     machine: Committer,
     identity: RunIdentity,
     /// Partitions of each output topic.
     partitions: BTreeMap<&'static str, u32>,
-    closes: VecDeque<Close>,
+    closes: VecDeque<(Close, Vec<RecordChunk>)>,
     outputs: VecDeque<EpochOutput>,
     held: VecDeque<Held>,
     group: CommitGroup,
@@ -91,15 +140,18 @@ pub enum Turn {
 }
 
 impl Commits {
-    /// Commits through an open committer. `partitions` tells how many each output topic has.
+    /// Commits through an open committer, and through those that `successor` gives when one is lost. `partitions` tells how many each
+    /// output topic has.
     pub fn new(
         committer: Box<dyn LogCommitter>,
+        successor: Box<dyn Successor>,
         settings: CommitSettings,
         identity: RunIdentity,
         partitions: BTreeMap<&'static str, u32>,
     ) -> Self {
         Commits {
             committer,
+            successor,
             machine: Committer::new(settings),
             identity,
             partitions,
@@ -112,9 +164,9 @@ impl Commits {
         }
     }
 
-    /// An epoch was closed. Comes before its outputs.
-    pub fn closed(&mut self, close: Close) {
-        self.closes.push_back(close);
+    /// An epoch was closed; with its records, if they are kept. Comes before its outputs.
+    pub fn closed(&mut self, close: Close, records: Vec<RecordChunk>) {
+        self.closes.push_back((close, records));
     }
 
     /// An epoch's outputs are whole. Epochs come in order.
@@ -146,9 +198,14 @@ impl Commits {
                 }
                 self.actions.extend(self.machine.handle(input));
             }
+            Action::Renew => {
+                let input = self.renew();
+                self.actions.extend(self.machine.handle(input));
+            }
             Action::Publish { epochs } => {
                 for held in self.held.drain(..epochs) {
-                    publisher.publish(Published { binding: held.binding, output: held.output });
+                    let Held { binding, output, records, .. } = held;
+                    publisher.publish(Published { binding, output, records });
                 }
             }
             Action::Pause { pause_ms } => {
@@ -163,14 +220,16 @@ impl Commits {
 
     /// Brings closed epochs and their outputs together, in order.
     fn pair(&mut self, publisher: &mut dyn Publisher) -> Result<(), String> {
-        while let (Some(close), Some(output)) = (self.closes.front(), self.outputs.front()) {
+        while let (Some((close, _)), Some(output)) = (self.closes.front(), self.outputs.front()) {
             if close.epoch != output.epoch {
                 return Err(format!(
                     "epoch {} was closed, but outputs of epoch {} came: report this",
                     close.epoch, output.epoch
                 ));
             }
-            let (Some(close), Some(output)) = (self.closes.pop_front(), self.outputs.pop_front()) else { break };
+            let (Some((close, records)), Some(output)) = (self.closes.pop_front(), self.outputs.pop_front()) else {
+                break;
+            };
             let letters = output.letters.iter().map(letter_message);
             let messages: Vec<(u32, Message)> = letters
                 .chain(output.messages.iter().map(|message| model_message(message.view())))
@@ -178,8 +237,14 @@ impl Commits {
                 .collect();
             let outputs = sums(&messages);
             if let Some(recorded) = close.recorded {
+                if close.records != recorded.records {
+                    return Err(format!(
+                        "epoch {} was recorded with {} records, and {} came back from the log or the archive: input is missing",
+                        recorded.epoch, recorded.records, close.records
+                    ));
+                }
                 compare(&recorded, &outputs, &self.identity.settings, &self.identity.logic)?;
-                publisher.publish(Published { binding: recorded, output });
+                publisher.publish(Published { binding: recorded, output, records });
                 continue;
             }
             let binding = Binding {
@@ -190,6 +255,7 @@ impl Commits {
                 inputs: close.inputs,
                 idle: close.idle,
                 records: close.records,
+                skipped: close.skipped,
                 outputs,
                 output_partitions: self.partitions.iter().map(|(topic, count)| ((*topic).to_owned(), *count)).collect(),
                 settings: self.identity.settings.clone(),
@@ -198,7 +264,7 @@ impl Commits {
             let binding_bytes = binding.to_bytes(&self.identity.pipeline);
             let bytes = binding_bytes.len() + messages.iter().map(|(_, message)| message.bytes()).sum::<usize>();
             let count = messages.len() as u64 + 1;
-            self.held.push_back(Held { binding, binding_bytes, output, messages });
+            self.held.push_back(Held { binding, binding_bytes, output, messages, records });
             self.actions.extend(self.machine.handle(Input::Collected { bytes: bytes as u64, messages: count }));
         }
         Ok(())
@@ -235,22 +301,81 @@ impl Commits {
             next_offset,
         });
         self.group.mirrored_offsets.extend(mirrored);
+        let began = Instant::now();
         match self.committer.commit(&self.group) {
-            CommitOutcome::Committed => Input::Committed,
+            CommitOutcome::Committed => {
+                let (messages, bytes) = (self.group.records.len(), self.group.records.bytes());
+                tracing::debug!(epochs, messages, bytes, commit_us = began.elapsed().as_micros() as u64, "committed");
+                Input::Committed
+            }
+            // No patience changes these.
+            CommitOutcome::Aborted {
+                error: error @ (LogError::NotAuthorized { .. } | LogError::RecordTooLarge { .. }),
+            } => Input::Ended(error.to_string()),
             CommitOutcome::Aborted { error } | CommitOutcome::TimedOut { error } => {
                 tracing::warn!(%error, epochs, "a commit was undone and is sent again");
                 Input::Resendable
             }
-            CommitOutcome::Fenced { by } => Input::Ended(format!(
-                "another instance of {:?} has taken over{}; this one ends: run one instance of a pipeline, or give this one \
-                 another name",
-                self.identity.pipeline,
-                by.map(|by| format!(" ({by})")).unwrap_or_default()
-            )),
+            CommitOutcome::Fenced { by } => {
+                let by = by.or_else(|| self.successor_name());
+                Input::Ended(self.replaced(by.as_deref()))
+            }
+            // What the client library gives up on may be what a new client can do; what it refuses, it refuses again.
+            CommitOutcome::Fatal { error: error @ LogError::Refused { .. } } => {
+                tracing::warn!(%error, epochs, "the committer failed for good; another one is opened");
+                Input::Lost(error.to_string())
+            }
             CommitOutcome::Fatal { error } => Input::Ended(error.to_string()),
-            CommitOutcome::InDoubt { error } => Input::Ended(format!(
-                "whether the last commit succeeded is not known ({error}); start again: the answer is read from the log then"
-            )),
+            CommitOutcome::InDoubt { error } => {
+                tracing::warn!(%error, epochs, "whether a commit succeeded is not known; another committer is opened to find out");
+                Input::Lost(format!("whether the last commit succeeded is not known ({error})"))
+            }
+        }
+    }
+
+    /// Opens another committer and finds out what of the group is in the log.
+    fn renew(&mut self) -> Input {
+        let Renewed { committer, last } = match self.successor.renew() {
+            Ok(renewed) => renewed,
+            Err(StartError::Log(error)) if error.is_retriable() => {
+                tracing::warn!(%error, "there is no other committer yet");
+                return Input::NotRenewed;
+            }
+            Err(error) => return Input::Ended(error.to_string()),
+        };
+        self.committer = committer;
+        let Some(last) = last else { return Input::Renewed { epochs: 0 } };
+        if last.incarnation > self.identity.incarnation {
+            return Input::Ended(self.replaced(Some(&name_of(&last))));
+        }
+        let epochs = self.held.iter().take_while(|held| held.binding.epoch <= last.epoch).count();
+        tracing::info!(epochs, "another committer is open, and so many epochs of the group were in the log");
+        Input::Renewed { epochs }
+    }
+
+    /// Who has taken over, as topic `epochs` tells it; another instance records its first epoch soon after it has begun.
+    fn successor_name(&mut self) -> Option<String> {
+        (0..SUCCESSOR_LOOKS).find_map(|look| {
+            if look > 0 {
+                std::thread::sleep(SUCCESSOR_LOOK);
+            }
+            let last = self.successor.last()?;
+            (last.incarnation > self.identity.incarnation).then(|| name_of(&last))
+        })
+    }
+
+    fn replaced(&self, by: Option<&str>) -> String {
+        let pipeline = &self.identity.pipeline;
+        match by {
+            Some(by) => format!(
+                "another instance of {pipeline:?} has taken over ({by}); this one ends: run one instance of a pipeline, or give this \
+                 one another name"
+            ),
+            None => format!(
+                "another instance of {pipeline:?} has taken over, which has recorded no epoch yet, or the log ended a transaction of \
+                 this one that had lasted too long, as it does when a process was suspended; this one ends: see that only one runs, \
+                 and start it again"
+            ),
         }
     }
 
@@ -258,6 +383,10 @@ impl Commits {
     pub fn queue_bytes(&self) -> u64 {
         self.machine.queue_bytes()
     }
+}
+
+fn name_of(last: &Binding) -> String {
+    format!("run {}, which recorded epoch {}", last.incarnation, format_rfc3339(last.epoch))
 }
 
 /// Count and checksum of an epoch's messages by topic and partition.
@@ -311,10 +440,12 @@ mod tests {
         let settings = CommitSettings { group_bytes_max: 1_000, group_messages_max: 10 };
         let identity =
             RunIdentity { pipeline: "p".into(), incarnation: 1, settings: String::new(), logic: String::new() };
-        let mut commits = Commits::new(Box::new(Willing), settings, identity, BTreeMap::new());
+        let mut commits = Commits::new(Box::new(Willing), Box::new(Nobody), settings, identity, BTreeMap::new());
         let mut published = Counted(Vec::new());
         let (inputs, idle) = (Vec::new(), Vec::new());
-        commits.closed(Close { epoch: 50, previous: None, inputs, idle, records: 0, bytes: 0, recorded: None });
+        let (skipped, recorded) = (Vec::new(), None);
+        let close = Close { epoch: 50, previous: None, inputs, idle, records: 0, bytes: 0, skipped, recorded };
+        commits.closed(close, Vec::new());
         commits.collected(EpochOutput { epoch: 50, ..EpochOutput::default() });
         // No step lies between: both messages lay in the commit thread's inbox.
         commits.drain();

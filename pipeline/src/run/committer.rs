@@ -3,9 +3,11 @@
 //! ```text
 //!   Collected(epoch) ─▶ queue ─▶ Commit(n epochs) ─┬─ Committed ─▶ Publish(n), then the next group
 //!        further epochs join the queue meanwhile   ├─ Resendable ─▶ Resend after a while: the same group
+//!                                                  ├─ Lost ─▶ Renew: another committer, and what topic `epochs` holds ─▶ Renewed
 //!                                                  └─ Ended ─▶ Stop: exit; a restart reads the truth from `epochs`
 //! ```
-//! Epochs are committed in order, each once. A group holds whole epochs, at least one, and beyond one never more than its bounds. Resending goes on
+//! A commit is lost when its answer never came, or when the committer failed for good, as it may when a broker dies. Then nobody but the log
+//! knows what became of it: a new committer settles it, and the last record of `epochs` says whether the group is in. Epochs are committed in order, each once. A group holds whole epochs, at least one, and beyond one never more than its bounds. Resending goes on
 //! for as long as the log wants it: what waits is bounded by the source's window, so a log that is gone costs patience, not memory.
 
 use std::collections::VecDeque;
@@ -24,6 +26,9 @@ pub const RESEND_AFTER_MS_MIN: u64 = 10;
 /// Longest pause before a group is sent again, in milliseconds.
 pub const RESEND_AFTER_MS_MAX: u64 = 5_000;
 
+/// How many committers in a row may be lost before the reason is taken for one that only people can mend.
+pub const RENEWALS_MAX: u32 = 8;
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -38,6 +43,15 @@ pub enum Input {
     Committed,
     /// Nothing of the group was written, and it may be sent again.
     Resendable,
+    /// What became of the group is not known here, and the committer is of no more use; why.
+    Lost(String),
+    /// There is another committer, and topic `epochs` holds so many epochs of the group: all, or none.
+    Renewed {
+        /// How many.
+        epochs: usize,
+    },
+    /// There is no other committer yet.
+    NotRenewed,
     /// The pause is over.
     PauseOver,
     /// The committer is of no more use; why.
@@ -54,6 +68,8 @@ pub enum Action {
         /// How many.
         epochs: usize,
     },
+    /// Open another committer, wait until everything is settled, and read what of the group is in topic `epochs`.
+    Renew,
     /// Wait, then say [`Input::PauseOver`].
     Pause {
         /// How long, in milliseconds.
@@ -73,8 +89,17 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    Committing { epochs: usize },
-    Pausing { epochs: usize },
+    Committing {
+        epochs: usize,
+    },
+    Renewing {
+        epochs: usize,
+    },
+    /// Before the group is sent again, or before the next attempt at another committer.
+    Pausing {
+        epochs: usize,
+        renews: bool,
+    },
     Stopped,
 }
 
@@ -88,6 +113,8 @@ pub struct Committer {
     pause_ms: u64,
     draining: bool,
     resent: u64,
+    /// Committers lost since the last commit.
+    lost: u32,
 }
 
 impl Committer {
@@ -101,6 +128,7 @@ impl Committer {
             pause_ms: RESEND_AFTER_MS_MIN,
             draining: false,
             resent: 0,
+            lost: 0,
         }
     }
 
@@ -114,27 +142,57 @@ impl Committer {
                 self.queue_bytes += bytes;
             }
             (_, Input::Drain) => self.draining = true,
-            (State::Committing { epochs }, Input::Committed) => {
-                self.queue_bytes -= self.queue.drain(..epochs).map(|(bytes, _)| bytes).sum::<u64>();
-                self.pause_ms = RESEND_AFTER_MS_MIN;
-                self.state = State::Idle;
-                actions.push(Action::Publish { epochs });
+            (State::Committing { epochs }, Input::Committed) => actions.push(self.committed(epochs)),
+            (State::Renewing { epochs }, Input::Renewed { epochs: found }) if found == epochs => {
+                actions.push(self.committed(epochs));
+            }
+            (State::Renewing { epochs }, Input::Renewed { epochs: 0 }) => {
+                self.resent += 1;
+                self.state = State::Committing { epochs };
+                actions.push(Action::Commit { epochs });
+            }
+            (State::Renewing { epochs }, Input::Renewed { epochs: found }) => {
+                self.state = State::Stopped;
+                actions.push(Action::Stop(format!(
+                    "topic `epochs` holds {found} of {epochs} epochs of one transaction: the log is torn; report this"
+                )));
+            }
+            (State::Committing { epochs }, Input::Lost(reason)) => {
+                self.lost += 1;
+                if self.lost > RENEWALS_MAX {
+                    self.state = State::Stopped;
+                    actions.push(Action::Stop(reason));
+                } else {
+                    self.state = State::Renewing { epochs };
+                    actions.push(Action::Renew);
+                }
             }
             (State::Committing { epochs }, Input::Resendable) => {
                 self.resent += 1;
-                self.state = State::Pausing { epochs };
-                actions.push(Action::Pause { pause_ms: self.pause_ms });
-                self.pause_ms = (self.pause_ms * 2).min(RESEND_AFTER_MS_MAX);
+                actions.push(self.pause(epochs, false));
             }
-            (State::Pausing { epochs }, Input::PauseOver) => {
+            (State::Renewing { epochs }, Input::NotRenewed) => actions.push(self.pause(epochs, true)),
+            (State::Pausing { epochs, renews: false }, Input::PauseOver) => {
                 self.state = State::Committing { epochs };
                 actions.push(Action::Commit { epochs });
+            }
+            (State::Pausing { epochs, renews: true }, Input::PauseOver) => {
+                self.state = State::Renewing { epochs };
+                actions.push(Action::Renew);
             }
             (_, Input::Ended(reason)) => {
                 self.state = State::Stopped;
                 actions.push(Action::Stop(reason));
             }
-            (_, Input::Committed | Input::Resendable | Input::PauseOver) => {}
+            (
+                _,
+                Input::Committed
+                | Input::Resendable
+                | Input::PauseOver
+                | Input::Lost(_)
+                | Input::Renewed { .. }
+                | Input::NotRenewed,
+            ) => {}
         }
         if self.state == State::Idle {
             match self.group() {
@@ -150,6 +208,21 @@ impl Committer {
             }
         }
         actions
+    }
+
+    fn committed(&mut self, epochs: usize) -> Action {
+        self.queue_bytes -= self.queue.drain(..epochs).map(|(bytes, _)| bytes).sum::<u64>();
+        self.pause_ms = RESEND_AFTER_MS_MIN;
+        self.lost = 0;
+        self.state = State::Idle;
+        Action::Publish { epochs }
+    }
+
+    fn pause(&mut self, epochs: usize, renews: bool) -> Action {
+        self.state = State::Pausing { epochs, renews };
+        let pause_ms = self.pause_ms;
+        self.pause_ms = (pause_ms * 2).min(RESEND_AFTER_MS_MAX);
+        Action::Pause { pause_ms }
     }
 
     /// How many epochs go together now.
@@ -224,6 +297,45 @@ mod tests {
             committer.handle(Input::Committed)[..],
             [Action::Publish { epochs: 1 }, Action::Commit { .. }]
         ));
+    }
+
+    #[test]
+    fn a_lost_group_is_sent_again_only_if_the_log_does_not_hold_it() {
+        for found in [0, 2] {
+            let mut committer = committer();
+            committer.handle(collected(10));
+            committer.handle(collected(1));
+            committer.handle(collected(2));
+            committer.handle(Input::Committed);
+            assert_eq!(committer.handle(Input::Lost("gone".into())), [Action::Renew]);
+            assert_eq!(committer.handle(collected(3)), []);
+            assert_eq!(committer.handle(Input::NotRenewed), [Action::Pause { pause_ms: 10 }]);
+            assert_eq!(committer.handle(Input::PauseOver), [Action::Renew]);
+            let expected = if found == 0 {
+                vec![Action::Commit { epochs: 2 }]
+            } else {
+                vec![Action::Publish { epochs: 2 }, Action::Commit { epochs: 1 }]
+            };
+            assert_eq!(committer.handle(Input::Renewed { epochs: found }), expected);
+        }
+    }
+
+    #[test]
+    fn half_a_group_in_the_log_and_committers_lost_for_ever_stop() {
+        let mut torn = committer();
+        (0..3).for_each(|_| drop(torn.handle(collected(10))));
+        assert_eq!(torn.handle(Input::Committed), [Action::Publish { epochs: 1 }, Action::Commit { epochs: 2 }]);
+        torn.handle(Input::Lost("gone".into()));
+        assert!(
+            matches!(&torn.handle(Input::Renewed { epochs: 1 })[..], [Action::Stop(reason)] if reason.contains("1 of 2"))
+        );
+        let mut lost = committer();
+        lost.handle(collected(10));
+        for _ in 0..RENEWALS_MAX {
+            assert_eq!(lost.handle(Input::Lost("gone".into())), [Action::Renew]);
+            assert_eq!(lost.handle(Input::Renewed { epochs: 0 }), [Action::Commit { epochs: 1 }]);
+        }
+        assert_eq!(lost.handle(Input::Lost("gone".into())), [Action::Stop("gone".into())]);
     }
 
     #[test]

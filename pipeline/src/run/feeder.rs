@@ -19,16 +19,18 @@ use operators::domain::shards::{Barrier, ShardRange};
 
 use super::binding::InputPartition;
 use super::clock::{ClockError, Reading};
-use super::records::{ChunkRecord, EpochEnds, Feed, RecordChunk};
+use super::records::{ChunkRecord, EpochEnds, RecordChunk};
 use super::recovery::Start;
 use super::source::{Close, Polled, Source};
 
 /// Where a feeder's results go.
 pub trait FeedSink {
-    /// Hands something to a worker.
-    fn feed(&mut self, worker: usize, feed: Feed);
-    /// Tells the committer of an epoch; called before the workers hear of it.
-    fn closed(&mut self, close: Close);
+    /// Hands records to the worker that parses them: a number among all workers of all processes.
+    fn feed(&mut self, worker: usize, chunk: RecordChunk);
+    /// Tells every worker of an epoch whose records were all handed over.
+    fn bind(&mut self, ends: EpochEnds);
+    /// Tells the committer of an epoch and, if they are kept, its records; called before the workers hear of it.
+    fn closed(&mut self, close: Close, records: Vec<RecordChunk>);
     /// Asked at each new epoch: the shards to write whole, if the state behind it is to be written down.
     fn snapshot_wanted(&mut self) -> Option<ShardRange> {
         None
@@ -80,6 +82,8 @@ pub struct Feeder {
     batch: RecordBatch,
     limits: PollLimits,
     peers: usize,
+    /// What was handed on and belongs to no epoch yet, if records are kept for the archive.
+    kept: Option<BTreeMap<InputPartition, VecDeque<RecordChunk>>>,
 }
 
 impl Feeder {
@@ -105,9 +109,17 @@ impl Feeder {
             batch: RecordBatch::new(),
             limits,
             peers: peers.max(1),
+            kept: None,
         };
         feeder.add_partitions(starts, now)?;
         Ok(feeder)
+    }
+
+    /// Keeps records until their epoch is closed, and hands them over with it.
+    #[must_use]
+    pub fn keeping_records(mut self) -> Self {
+        self.kept = Some(BTreeMap::new());
+        self
     }
 
     /// Takes on more partitions.
@@ -131,6 +143,15 @@ impl Feeder {
         for start in starts {
             self.ends.push(self.source.recorded_ends(start.partition).collect());
             self.source.add_partition(start.partition, start.offset, now);
+            if start.skips() {
+                tracing::warn!(
+                    partition = %start.partition,
+                    first = 0,
+                    next = start.offset,
+                    "these records had expired before they were ever read; the partition's first epoch tells of them"
+                );
+                self.source.skips(start.partition);
+            }
             self.partitions.push(start.partition);
             self.paused.push(false);
         }
@@ -178,17 +199,40 @@ impl Feeder {
         }
         while let Some(close) = self.source.close(clock())? {
             step.epochs += 1;
-            let ends = close.inputs.iter().filter_map(|range| Some((range.input_partition()?, range.next)));
-            // What was recorded is written down with the first new epoch.
-            let base = if close.recorded.is_none() { sink.snapshot_wanted() } else { None };
-            let barrier = base.map(|base| Barrier { epoch: close.epoch, base });
-            let ends = Arc::new(EpochEnds { epoch: close.epoch, ends: ends.collect(), barrier });
-            sink.closed(close);
-            for worker in 0..self.peers {
-                sink.feed(worker, Feed::Close(Arc::clone(&ends)));
-            }
+            self.hand_on_close(close, sink);
         }
         Ok(step)
+    }
+
+    /// Closes one last epoch of whatever is left, so that a snapshot can stand behind it; nothing while recorded epochs are left or
+    /// before the first one. Whether it did.
+    ///
+    /// # Errors
+    /// If the clock cannot be trusted.
+    pub fn close_last(&mut self, now: Reading, sink: &mut dyn FeedSink) -> Result<bool, FeedError> {
+        let Some(close) = self.source.close_last(now)? else { return Ok(false) };
+        self.hand_on_close(close, sink);
+        Ok(true)
+    }
+
+    fn hand_on_close(&mut self, close: Close, sink: &mut dyn FeedSink) {
+        let ends: Vec<(InputPartition, u64)> =
+            close.inputs.iter().filter_map(|range| Some((range.input_partition()?, range.next))).collect();
+        let mut records = Vec::new();
+        for (partition, next) in &ends {
+            let Some(kept) = self.kept.as_mut().and_then(|kept| kept.get_mut(partition)) else { continue };
+            while let Some(chunk) =
+                kept.pop_front_if(|chunk| chunk.records.last().is_some_and(|last| last.offset < *next))
+            {
+                records.push(chunk);
+            }
+        }
+        // What was recorded is written down with the first new epoch.
+        let base = if close.recorded.is_none() { sink.snapshot_wanted() } else { None };
+        let barrier = base.map(|base| Barrier { epoch: close.epoch, base });
+        let ends = EpochEnds { epoch: close.epoch, ends, barrier };
+        sink.closed(close, records);
+        sink.bind(ends);
     }
 
     /// While recorded epochs are fed again, holds partitions back that run ahead of them.
@@ -249,13 +293,15 @@ impl Feeder {
             partition: chunk.partition,
             next: last.offset + 1,
             records: chunk.records.len() as u64,
-            // A record without a payload takes room too.
-            bytes: (chunk.raw.0.len() + chunk.records.len() * size_of::<ChunkRecord>()) as u64,
+            bytes: chunk.size_bytes() as u64,
             event_time_ms: event_time_of(&chunk.raw.0[start as usize..(start + length) as usize]),
         };
         self.source.polled(&polled, now);
+        if let Some(kept) = &mut self.kept {
+            kept.entry(chunk.partition).or_default().push_back(chunk.clone());
+        }
         let worker = worker_of(chunk.partition, self.peers);
-        sink.feed(worker, Feed::Records(chunk));
+        sink.feed(worker, chunk);
     }
 }
 

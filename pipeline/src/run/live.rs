@@ -15,25 +15,30 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use connectors::HistoryError;
-use connectors::log::{Log, LogError, PartitionProgress, PollLimits};
+use connectors::log::{CommitterIdentity, Log, LogError, LogReader, PartitionProgress, PollLimits};
+use connectors::objects::Objects;
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::ShardRange;
 use sql::live::LiveTables;
 
-use super::Stores;
-use super::binding::InputPartition;
+use super::archive_reader::ArchiveReader;
+use super::binding::{InputPartition, InputRange};
 use super::checkpointer::{CLOSING, Checkpointer, Found, SnapshotRequest};
 use super::clock::{Clock, ClockError, Reading};
+use super::cluster::ClusterError;
 use super::collect::EpochOutput;
 use super::commits::{Commits, Published, Publisher, RunIdentity, Turn};
 use super::committer::CommitSettings;
-use super::engine::{Engine, EngineSettings};
+use super::engine::{Engine, EngineSettings, Seats};
 use super::feeder::{FeedError, FeedSink, Feeder};
-use super::historian::{Historian, HistorianSettings, OnEnd, start_historian};
-use super::records::Feed;
+use super::historian::{Historian, HistorianSettings};
+use super::keeper::{Keeping, OnEnd, start_keeper};
+use super::records::{EpochEnds, RecordChunk};
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
-use super::starting::{StartError, Started, describe_inputs, start};
+use super::stalls::Stalls;
+use super::starting::{LogSuccessor, StartError, Started, describe_inputs, start};
+use super::stores::Stores;
 use super::tables::{Observer, Showing, show_history, start_tables};
 use crate::metrics::{Metrics, PartitionSample};
 
@@ -41,12 +46,24 @@ use crate::metrics::{Metrics, PartitionSample};
 const POLL_MS_MAX: i64 = 20;
 /// How long the feeder waits when the window is full.
 const FULL_WAIT: Duration = Duration::from_millis(2);
+/// How long the feeder lets records gather when few came and their epoch cannot be closed yet: a poll for each of a producer's small
+/// batches would take more time than their events do, and nobody would see a result sooner.
+const BREATH: Duration = Duration::from_millis(3);
+/// What counts as few.
+const SPARSE_RECORDS: u64 = 500;
 /// How often metrics of what is held elsewhere are brought up to date.
 const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 /// How often the log is asked for new partitions.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(30);
-/// How long everything closed may take to be committed once the end is asked for.
+/// How often partitions are looked at for open transactions that keep their records from being read.
+const STALLS_EVERY: Duration = Duration::from_secs(1);
+/// How long everything closed may take to be committed and kept once the end is asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
+
+/// How long the stores may take to arrange the last checkpoint before it is done without.
+const LAST_CALL_MAX: Duration = Duration::from_secs(1);
+/// How long a reader of the history may take: files that it began with stay for so long.
+const READING_MS: i64 = 3_600_000;
 
 /// Settings of a run.
 #[derive(Clone, Debug)]
@@ -82,6 +99,9 @@ pub enum RunError {
     /// The clock cannot be trusted.
     #[error(transparent)]
     Clock(#[from] ClockError),
+    /// The processes of a cluster did not come together.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The workers did not start or did not end well.
     #[error("the workers failed: {0}")]
     Engine(String),
@@ -127,12 +147,14 @@ pub struct RunReport {
 pub struct Control {
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Set once what was recorded before the start is through, so that new epochs are bound.
-    pub caught_up: Arc<AtomicBool>,
     /// Set to end the run.
     pub stop: Arc<AtomicBool>,
     /// Records that are through: those before the offsets where this run began to read, and those of the epochs published since.
     pub records_through: Arc<AtomicU64>,
+    /// Set once recorded epochs are through, so that what is answered is as new as the log.
+    pub ready: Arc<AtomicBool>,
+    /// How long some producer's open transaction has kept records of an input partition from being read, in milliseconds; 0 if none does.
+    pub stalled_ms: Arc<AtomicU64>,
 }
 
 /// Reads both clocks of this machine.
@@ -142,7 +164,7 @@ pub(super) fn reading(started: Instant) -> Reading {
 }
 
 enum ToCommit {
-    Closed(Box<Close>),
+    Closed(Box<Close>, Vec<RecordChunk>),
     Collected(Box<EpochOutput>),
     Restored(Box<EpochOutput>),
     Drain,
@@ -155,6 +177,8 @@ struct CommitThread {
     settled: Settled,
     failed: Arc<Mutex<Option<String>>>,
     stop: Arc<AtomicBool>,
+    /// Set when everything is committed.
+    drained: Arc<AtomicBool>,
 }
 
 /// When the epochs that are on their way were closed.
@@ -226,7 +250,7 @@ impl CommitThread {
                     Ok(message) => self.take(message),
                     Err(_) => return,
                 },
-                Turn::Drained => return,
+                Turn::Drained => return self.drained.store(true, Ordering::Release),
                 Turn::Stop(reason) => {
                     self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
                     self.stop.store(true, Ordering::Release);
@@ -238,7 +262,7 @@ impl CommitThread {
 
     fn take(&mut self, message: ToCommit) {
         match message {
-            ToCommit::Closed(close) => self.commits.closed(*close),
+            ToCommit::Closed(close, records) => self.commits.closed(*close, records),
             ToCommit::Collected(output) => self.commits.collected(*output),
             ToCommit::Restored(output) => self.settled.restore(*output),
             ToCommit::Drain => self.commits.drain(),
@@ -257,21 +281,23 @@ struct Wiring<'a> {
 }
 
 impl FeedSink for Wiring<'_> {
-    fn feed(&mut self, worker: usize, feed: Feed) {
-        if let Feed::Records(chunk) = &feed {
-            let (records, bytes) = (chunk.records.len() as u64, chunk.raw.0.len() as u64);
-            self.metrics.log.read(chunk.partition.topic.name(), records, bytes);
-        }
-        self.engine.feed(worker, feed);
+    fn feed(&mut self, worker: usize, chunk: RecordChunk) {
+        let (records, bytes) = (chunk.records.len() as u64, chunk.raw.0.len() as u64);
+        self.metrics.log.read(chunk.partition.topic.name(), records, bytes);
+        self.engine.feed(worker, chunk);
     }
 
-    fn closed(&mut self, close: Close) {
+    fn bind(&mut self, ends: EpochEnds) {
+        self.engine.bind(&ends);
+    }
+
+    fn closed(&mut self, close: Close, records: Vec<RecordChunk>) {
         self.closed.store(close.epoch, Ordering::Release);
         if close.recorded.is_none() {
             self.closing.closed(close.epoch);
         }
         // The commit thread is gone only when the run is ending.
-        let _ = self.commits.send(ToCommit::Closed(Box::new(close)));
+        let _ = self.commits.send(ToCommit::Closed(Box::new(close), records));
     }
 
     fn snapshot_wanted(&mut self) -> Option<ShardRange> {
@@ -283,8 +309,8 @@ impl FeedSink for Wiring<'_> {
     }
 }
 
-/// Runs a pipeline until `control` says stop. What becomes durable is shown in `tables`, which answer once they have caught up with what
-/// was committed before.
+/// Runs a pipeline until `control` says stop: as the only process, or as process 0 of those that it is connected with. What becomes durable
+/// is shown in `tables`, which answer once they have caught up with what was committed before.
 ///
 /// # Errors
 /// If it cannot start or go on. What was committed stays; what was not is done again by the next start.
@@ -293,6 +319,7 @@ pub fn run(
     settings: &LiveSettings,
     stores: &Stores,
     tables: &Arc<LiveTables>,
+    seats: Seats,
     control: &Control,
     observers: Vec<Box<dyn Observer>>,
 ) -> Result<RunReport, RunError> {
@@ -308,7 +335,7 @@ pub fn run(
         Ok(place)
     };
     let Started { plan, committer, output_partitions } =
-        start(log.as_ref(), &settings.name, &hint, &mut find_checkpoint)?;
+        start(log.as_ref(), &settings.name, &hint, &mut find_checkpoint, &stores.history)?;
     let Some(Found { checkpointer, restored, .. }) = found else {
         return Err(RunError::Engine("recovery looked for no checkpoint; report this".into()));
     };
@@ -320,13 +347,18 @@ pub fn run(
         "taken over: recorded epochs are fed again, then new ones are bound"
     );
     let replayed = plan.recorded.len();
+    let last_recorded = plan.chain.epoch;
     // What a checkpoint stands for is not fed again.
     control.records_through.store(plan.starts.iter().map(|start| start.offset).sum(), Ordering::Release);
     let clock = Clock::start(settings.tick_ms, plan.chain.epoch, now())?;
     let source = Source::new(settings.source, clock, &plan.checkpoint, plan.recorded);
-    let workers = settings.engine.workers.max(1);
-    let reader = log.reader("source")?;
+    let (_, processes) = seats.process();
+    let workers = settings.engine.workers.max(1) * processes;
+    let reader = archive_first(log.reader("source")?, &stores.history, plan.archived)?;
     let mut feeder = Feeder::new(reader, source, &plan.starts, workers, PollLimits::default(), now())?;
+    if stores.archive_retention_ms.is_some() {
+        feeder = feeder.keeping_records();
+    }
 
     let identity = RunIdentity {
         pipeline: settings.name.clone(),
@@ -334,10 +366,13 @@ pub fn run(
         settings: settings.fingerprint.clone(),
         logic: settings.logic.clone(),
     };
+    let committer_hint = hint.clone();
     let historian = HistorianSettings {
         incarnation: hint,
         settings: stores.history_settings.clone(),
-        interval: stores.history_interval,
+        bytes_max: stores.history_bytes_max / 4,
+        archive_retention_ms: stores.archive_retention_ms,
+        reading_ms: READING_MS,
     };
     let historian = Historian::open(stores.history.clone(), historian)?;
     let failed = Arc::new(Mutex::new(None));
@@ -349,20 +384,37 @@ pub fn run(
         })
     };
     let (request, closed) = (checkpointer.request(), checkpointer.closed());
+    let taken_over: OnEnd = {
+        let (on_end, name) = (Arc::clone(&on_end), settings.name.clone());
+        Arc::new(move |reason| {
+            on_end(format!("another instance of {name:?} has taken over; this one ends: {reason}"));
+        })
+    };
     tables.answer_from(plan.chain.epoch.unwrap_or(i64::MIN));
-    let on_written = show_history(tables, &stores.history, &on_end);
-    let historian =
-        start_historian(historian, checkpointer, on_written, Arc::clone(&on_end), Arc::clone(&control.metrics));
-    let historian = historian.map_err(|error| RunError::Engine(error.to_string()))?;
+    let keeping = Keeping {
+        interval: stores.history_interval,
+        bytes_max: stores.history_bytes_max,
+        on_written: show_history(tables, &stores.history, &on_end),
+        on_end: taken_over,
+        metrics: Arc::clone(&control.metrics),
+    };
+    let (keeper, last_call) =
+        start_keeper(historian, checkpointer, keeping).map_err(|error| RunError::Engine(error.to_string()))?;
     let showing = Showing { tables: Arc::clone(tables), observers, metrics: Arc::clone(&control.metrics) };
-    let publisher = start_tables(showing, historian, on_end);
+    let publisher = start_tables(showing, keeper, on_end);
     let publisher = publisher.map_err(|error| RunError::Engine(error.to_string()))?;
+    let successor = {
+        let (log, name) = (Arc::clone(log), settings.name.clone());
+        let identity = CommitterIdentity { name, incarnation: committer_hint };
+        Box::new(LogSuccessor { log, identity })
+    };
     let (to_commit, inbox) = channel();
+    let drained = Arc::new(AtomicBool::new(false));
     let released = Arc::new(AtomicI64::new(i64::MIN));
     let closing = Arc::new(ClosingTimes::default());
     let commit_thread = CommitThread {
         inbox,
-        commits: Commits::new(committer, settings.commit, identity, output_partitions),
+        commits: Commits::new(committer, successor, settings.commit, identity, output_partitions),
         settled: Settled {
             publisher: Box::new(publisher),
             metrics: Arc::clone(&control.metrics),
@@ -372,11 +424,12 @@ pub fn run(
         },
         failed: Arc::clone(&failed),
         stop: Arc::clone(&control.stop),
+        drained: Arc::clone(&drained),
     };
     let commit_thread = spawn_commits(commit_thread)?;
     let collected = to_commit.clone();
     let restored_epoch = restored.as_ref().map(|(epoch, _)| *epoch);
-    let engine = Engine::start(settings.engine.clone(), restored, move |output| {
+    let engine = Engine::start(settings.engine.clone(), seats, restored, move |output| {
         // What restored workers tell of the checkpoint's own epoch was committed and written before.
         let is_new = Some(output.epoch) > restored_epoch;
         let output = Box::new(output);
@@ -389,10 +442,20 @@ pub fn run(
     let mut wiring =
         Wiring { engine: &engine, commits: &to_commit, request, closed, closing: Arc::clone(&closing), metrics };
     let mut partitions_asked = Instant::now();
+    let (mut stalls, mut stalls_looked) = (Stalls::default(), Instant::now());
     let mut sampled = Instant::now();
     let mut outcome = Ok(());
     while !control.stop.load(Ordering::Acquire) {
-        feeder.source().released(released.load(Ordering::Acquire));
+        let settled = released.load(Ordering::Acquire);
+        feeder.source().released(settled);
+        let is_through = replayed == 0 || last_recorded.is_none_or(|last| settled >= last);
+        if is_through && !feeder.source().is_replaying() && !control.ready.swap(true, Ordering::AcqRel) {
+            tracing::info!(
+                after_ms = clock_started.elapsed().as_millis() as u64,
+                replayed,
+                "ready: new epochs are bound from here on"
+            );
+        }
         let wait_ms = feeder.source().wait_ms(now()).map_or(POLL_MS_MAX, |wait| wait.clamp(0, POLL_MS_MAX));
         match feeder.step(Duration::from_millis(wait_ms as u64), &mut now, &mut wiring) {
             Ok(step) => {
@@ -400,6 +463,8 @@ pub fn run(
                 report.epochs += step.epochs;
                 if step.full {
                     std::thread::sleep(FULL_WAIT);
+                } else if (1..SPARSE_RECORDS).contains(&step.records) && wait_ms > 2 * BREATH.as_millis() as i64 {
+                    std::thread::sleep(BREATH);
                 }
             }
             Err(error) => {
@@ -411,8 +476,10 @@ pub fn run(
                 std::thread::sleep(pause.min(Duration::from_secs(1)));
             }
         }
-        if !feeder.source().is_replaying() {
-            control.caught_up.store(true, Ordering::Release);
+        if stalls_looked.elapsed() >= STALLS_EVERY {
+            stalls_looked = Instant::now();
+            stalls.look(feeder.progress(), now().monotonic_ms);
+            control.stalled_ms.store(stalls.longest_ms(now().monotonic_ms), Ordering::Release);
         }
         if sampled.elapsed() >= SAMPLE_EVERY {
             sampled = Instant::now();
@@ -425,15 +492,51 @@ pub fn run(
             }
         }
     }
+    // What could not go on by itself is not asked for more.
+    if outcome.is_ok() && failed.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+        last_call.ask(LAST_CALL_MAX);
+        match feeder.close_last(now(), &mut wiring) {
+            Ok(is_closed) => report.epochs += u64::from(is_closed),
+            Err(error) => outcome = Err(RunError::from(error)),
+        }
+    } else {
+        drop(last_call);
+    }
     report.last_epoch = feeder.source().last_epoch();
     drop(feeder);
-    report.statistics = engine.finish().map_err(RunError::Engine)?;
+    let has_failed = outcome.is_err() || failed.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+    if has_failed && processes > 1 {
+        engine.abandon();
+    } else {
+        report.statistics = engine.finish().map_err(RunError::Engine)?;
+    }
     let _ = to_commit.send(ToCommit::Drain);
-    wait_for(commit_thread)?;
+    wait_for(commit_thread, &drained)?;
     if let Some(reason) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(RunError::Commit(reason));
     }
     outcome.map(|()| report)
+}
+
+/// The log's reader, behind the archive's if the log has let go of what recovery needs.
+pub(super) fn archive_first(
+    reader: Box<dyn LogReader>,
+    history: &Objects,
+    archived: Vec<InputRange>,
+) -> Result<Box<dyn LogReader>, HistoryError> {
+    if archived.is_empty() {
+        return Ok(reader);
+    }
+    for range in &archived {
+        tracing::warn!(
+            topic = range.topic,
+            partition = range.partition,
+            first = range.first,
+            next = range.next,
+            "these records have expired in the log and are read from the input archive"
+        );
+    }
+    Ok(Box::new(ArchiveReader::new(reader, history.clone(), archived)?))
 }
 
 /// Brings the metrics of what is held elsewhere up to date.
@@ -480,11 +583,18 @@ fn spawn_commits(thread: CommitThread) -> Result<JoinHandle<()>, RunError> {
         .map_err(|error| RunError::Engine(error.to_string()))
 }
 
-/// Waits for the commit thread, but not for ever: a log that is gone must not keep the process.
-fn wait_for(thread: JoinHandle<()>) -> Result<(), RunError> {
+/// Waits for the commit thread, but not for ever: a log or a store that is gone must not keep the process.
+fn wait_for(thread: JoinHandle<()>, drained: &AtomicBool) -> Result<(), RunError> {
     let started = Instant::now();
     while !thread.is_finished() {
         if started.elapsed() > DRAIN_MAX {
+            if drained.load(Ordering::Acquire) {
+                // What is written of it is whole; a kill at this moment would do no harm either.
+                tracing::warn!(
+                    "everything is committed, and the last of the history or its checkpoint is not written: the next start does that"
+                );
+                return Ok(());
+            }
             return Err(RunError::DrainTooSlow { seconds: DRAIN_MAX.as_secs() });
         }
         std::thread::sleep(Duration::from_millis(2));
@@ -499,7 +609,8 @@ pub(super) fn add_new_partitions(log: &dyn Log, feeder: &mut Feeder, now: Readin
     let topics = describe_inputs(log)?;
     let found = topics.iter().flat_map(|topic| &topic.partitions);
     let new = found.filter(|found| !feeder.partitions().contains(&found.partition));
-    let starts: Vec<Start> = new.map(|found| Start { partition: found.partition, offset: found.earliest }).collect();
+    let starts: Vec<Start> =
+        new.map(|found| Start { partition: found.partition, offset: found.earliest, is_new: true }).collect();
     if !starts.is_empty() {
         tracing::info!(count = starts.len(), "new partitions are read from their beginning");
         feeder.add_partitions(&starts, now)?;

@@ -5,15 +5,17 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use connectors::log::{CommitterIdentity, Log, PollLimits};
+use connectors::objects::Objects;
 
+use super::archive_reader::missing_in_archive;
 use super::binding::{Binding, ChainPosition};
 use super::clock::Clock;
 use super::collect::EpochOutput;
-use super::commits::{Commits, Publisher, RunIdentity, Turn};
-use super::engine::Engine;
+use super::commits::{Commits, Nobody, Publisher, RunIdentity, Turn};
+use super::engine::{Engine, Seats};
 use super::feeder::{FeedSink, Feeder};
-use super::live::{LiveSettings, RunError, reading};
-use super::records::Feed;
+use super::live::{LiveSettings, RunError, archive_first, reading};
+use super::records::{EpochEnds, RecordChunk};
 use super::recovery::{Action, Input, Recovery};
 use super::source::{Close, Source};
 use super::starting::{describe_inputs, output_partitions};
@@ -27,18 +29,23 @@ struct Bench {
 }
 
 impl FeedSink for Bench {
-    fn feed(&mut self, worker: usize, feed: Feed) {
-        self.engine.feed(worker, feed);
+    fn feed(&mut self, worker: usize, chunk: RecordChunk) {
+        self.engine.feed(worker, chunk);
     }
 
-    fn closed(&mut self, close: Close) {
+    fn bind(&mut self, ends: EpochEnds) {
+        self.engine.bind(&ends);
+    }
+
+    fn closed(&mut self, close: Close, _records: Vec<RecordChunk>) {
         self.closes.push(close);
     }
 }
 
 /// Recomputes recorded epochs from the input, and hands each to `publisher` once it has proved equal. Number of epochs.
 ///
-/// Nothing is written, and no running instance is disturbed.
+/// What has expired in the log is read from the input archive in `history`. Nothing is written, and no running instance is
+/// disturbed.
 ///
 /// # Errors
 /// If the input is not there any more, or an epoch gives other outputs than recorded.
@@ -46,6 +53,7 @@ pub fn recompute(
     log: &Arc<dyn Log>,
     settings: &LiveSettings,
     bindings: Vec<Binding>,
+    history: &Objects,
     publisher: &mut dyn Publisher,
 ) -> Result<usize, RunError> {
     let total = bindings.len();
@@ -55,7 +63,11 @@ pub fn recompute(
     recovery.handle(Input::CommitterOpened);
     recovery.handle(Input::CheckpointFound(None));
     recovery.handle(Input::BindingsRead(bindings));
-    let plan = match recovery.handle(Input::TopicsDescribed(describe_inputs(log.as_ref())?)) {
+    let mut action = recovery.handle(Input::TopicsDescribed(describe_inputs(log.as_ref())?));
+    if let Action::FindArchived(ranges) = &action {
+        action = recovery.handle(Input::ArchiveSearched(missing_in_archive(history, ranges)?));
+    }
+    let plan = match action {
         Action::Go(plan) => *plan,
         Action::Stop(reason) => return Err(RunError::Commit(reason)),
         action => return Err(RunError::Commit(format!("the recomputation went wrong: {action:?}; report this"))),
@@ -64,11 +76,11 @@ pub fn recompute(
     let mut now = move || reading(started);
     let clock = Clock::start(settings.tick_ms, Some(last), now())?;
     let source = Source::new(settings.source, clock, &ChainPosition::default(), plan.recorded).recorded_only();
-    let reader = log.reader("recompute")?;
+    let reader = archive_first(log.reader("recompute")?, history, plan.archived)?;
     let workers = settings.engine.workers.max(1);
     let mut feeder = Feeder::new(reader, source, &plan.starts, workers, PollLimits::default(), now())?;
     let (to_us, outputs) = channel::<EpochOutput>();
-    let engine = Engine::start(settings.engine.clone(), None, move |output| {
+    let engine = Engine::start(settings.engine.clone(), Seats::Alone, None, move |output| {
         let _ = to_us.send(output);
     })
     .map_err(RunError::Engine)?;
@@ -81,7 +93,7 @@ pub fn recompute(
     };
     // Never opened, so it can write nothing: recorded epochs are only compared.
     let committer = log.committer(identity)?;
-    let mut commits = Commits::new(committer, settings.commit, run, output_partitions(log.as_ref())?);
+    let mut commits = Commits::new(committer, Box::new(Nobody), settings.commit, run, output_partitions(log.as_ref())?);
     let mut bench = Bench { engine, closes: Vec::new() };
     let mut done = 0;
     let mut moved = Instant::now();
@@ -89,7 +101,7 @@ pub fn recompute(
         if feeder.source().is_replaying() {
             feeder.step(Duration::from_millis(5), &mut now, &mut bench)?;
         }
-        bench.closes.drain(..).for_each(|close| commits.closed(close));
+        bench.closes.drain(..).for_each(|close| commits.closed(close, Vec::new()));
         while let Ok(output) = outputs.recv_timeout(Duration::from_millis(1)) {
             let epoch = output.epoch;
             commits.collected(output);

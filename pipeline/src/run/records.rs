@@ -1,16 +1,17 @@
-//! The source operator of a running pipeline: records of the log in, batches of parsed events out.
+//! The source of a running pipeline: records of the log in, batches of parsed events out.
 //!
 //! ```text
-//!   Feed::Records ─▶ parse at once ─▶ held by partition
-//!   Feed::Close   ─▶ what lies before the epoch's ends gets its epoch ─▶ one batch per worker ─▶ the frontier moves behind the epoch
+//!   process 0:  queue ─▶ feed ─(exchange: the worker that it is meant for)─▶ records, on every worker of every process
+//!   records:    Feed::Records ─▶ parse at once ─▶ held by partition
+//!               Feed::Close   ─▶ what lies before the epoch's ends gets its epoch ─▶ one batch per worker
 //! ```
-//! Parsing does not wait for the epoch: a tick's records are parsed while the next ones are fetched. What lies too far ahead of its
-//! epoch is rejected here, where the epoch is known.
+//! Only `feed` holds a capability. It is downgraded to an epoch before the word to close it goes out, so the batches of an epoch are sent
+//! at that epoch, and behind it once every worker has the word. Parsing does not wait for the epoch: a tick's records are parsed while the
+//! next ones are fetched. What lies too far ahead of its epoch is rejected here, where the epoch is known.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use operators::dataflow::driver::Epoch;
 use operators::domain::batch::{EventBatch, Place, RawBytes, Rejected, Span};
@@ -20,15 +21,17 @@ use operators::domain::parse::Parser;
 use operators::domain::rejection::ReasonCode;
 use operators::domain::shards::Barrier;
 use operators::domain::time::format_rfc3339;
+use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::operators::generic::operator::source;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::generic::operator::{Operator, source};
 use timely::dataflow::{Scope, Stream};
 use timely::scheduling::Activator;
 
 use super::binding::InputPartition;
 
 /// One record of a chunk.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ChunkRecord {
     /// Its payload in the chunk's bytes.
     pub payload: Span,
@@ -39,7 +42,7 @@ pub struct ChunkRecord {
 }
 
 /// Neighbouring records of one partition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RecordChunk {
     /// The partition.
     pub partition: InputPartition,
@@ -49,8 +52,16 @@ pub struct RecordChunk {
     pub records: Vec<ChunkRecord>,
 }
 
+impl RecordChunk {
+    /// Memory that it holds, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        // A record without a payload takes room too.
+        self.raw.0.len() + self.records.len() * size_of::<ChunkRecord>()
+    }
+}
+
 /// An epoch as the workers need to know it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EpochEnds {
     /// The epoch.
     pub epoch: i64,
@@ -60,19 +71,63 @@ pub struct EpochEnds {
     pub barrier: Option<Barrier>,
 }
 
-/// What a worker is fed.
+/// What a queue is fed.
 #[derive(Clone, Debug)]
 pub enum Feed {
-    /// Records of a partition that is the worker's.
-    Records(RecordChunk),
-    /// An epoch is closed: told to every worker.
-    Close(Arc<EpochEnds>),
+    /// Records of a partition, for the worker that parses it: a number among all workers of all processes.
+    Records(usize, RecordChunk),
+    /// An epoch is closed. Every queue is told, and tells the workers that it feeds.
+    Close(EpochEnds),
     /// Nothing more will come.
     End,
 }
 
-/// A worker's feed on the way into its dataflow.
-pub type FeedQueue = Rc<RefCell<VecDeque<Feed>>>;
+/// What is on its way into the dataflow through one worker.
+///
+/// Process 0 has one queue for each of its workers. What a worker of any process gets passes through one of them, so it stays in order.
+#[derive(Clone, Debug)]
+pub struct FeedQueue {
+    feeds: Rc<RefCell<VecDeque<Feed>>>,
+    queues: usize,
+}
+
+impl FeedQueue {
+    /// One of `queues`, at least 1.
+    pub fn new(queues: usize) -> Self {
+        FeedQueue { feeds: Rc::default(), queues: queues.max(1) }
+    }
+
+    /// The queue that feeds a worker.
+    pub fn of_worker(worker: usize, queues: usize) -> usize {
+        worker % queues.max(1)
+    }
+
+    /// Adds something.
+    pub fn push(&self, feed: Feed) {
+        self.feeds.borrow_mut().push_back(feed);
+    }
+
+    /// Whether nothing is on its way.
+    pub fn is_empty(&self) -> bool {
+        self.feeds.borrow().is_empty()
+    }
+
+    /// Chunks and closes that wait in it.
+    pub fn len(&self) -> usize {
+        self.feeds.borrow().len()
+    }
+
+    fn pop(&self) -> Option<Feed> {
+        self.feeds.borrow_mut().pop_front()
+    }
+}
+
+/// What goes to the worker that parses it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Parcel {
+    Records(RecordChunk),
+    Close(EpochEnds),
+}
 
 /// A parsed chunk that waits for its epoch.
 struct Held {
@@ -173,8 +228,8 @@ fn reject_future(batch: &mut EventBatch, epoch: i64, max_future_ms: i64) {
     batch.events.retain(|event| event.time_ms <= latest_ms);
 }
 
-/// The source operator of one worker, and what wakes it when its queue has grown. Nothing comes at or before the restored epoch, so
-/// that what restored state tells of itself is whole at once.
+/// The batches that one worker parses, and what wakes the dataflow when its queue has grown. Nothing comes at or before the restored epoch,
+/// so that what restored state tells of itself is whole at once.
 pub fn records(
     scope: Scope<'_, Epoch>,
     queue: FeedQueue,
@@ -184,33 +239,59 @@ pub fn records(
     let peers = scope.peers();
     let waker = Rc::new(RefCell::new(None));
     let given = Rc::clone(&waker);
-    let stream =
-        source::<_, CapacityContainerBuilder<Vec<EventBatch>>, _, _>(scope, "records", move |mut capability, info| {
+    let index = scope.index();
+    let fed = source::<_, CapacityContainerBuilder<Vec<(usize, Parcel)>>, _, _>(
+        scope,
+        "feed",
+        move |mut capability, info| {
             if let Some(epoch) = restored_epoch {
                 capability.downgrade(&(epoch as u64 + 1));
             }
             *given.borrow_mut() = Some(scope.activator_for(info.address));
             let mut held = Some(capability);
-            let mut parser = RecordParser { peers, parser: Parser::default(), max_future_ms, held: BTreeMap::new() };
             move |output| {
-                while let Some(feed) = queue.borrow_mut().pop_front() {
+                while let Some(feed) = queue.pop() {
                     let Some(capability) = held.as_mut() else { return };
                     match feed {
-                        Feed::Records(chunk) => parser.parse(&chunk),
+                        Feed::Records(worker, chunk) => {
+                            output.session(&capability).give((worker, Parcel::Records(chunk)));
+                        }
                         Feed::Close(ends) => {
-                            if ends.epoch as u64 > *capability.time() {
-                                capability.downgrade(&(ends.epoch as u64));
+                            let epoch = ends.epoch as u64;
+                            if epoch > *capability.time() {
+                                capability.downgrade(&epoch);
                             }
-                            output.session(&capability).give_iterator(parser.close(&ends).into_iter());
-                            capability.downgrade(&(ends.epoch as u64 + 1));
+                            let fed = (0..peers).filter(|worker| FeedQueue::of_worker(*worker, queue.queues) == index);
+                            output
+                                .session(&capability)
+                                .give_iterator(fed.map(|worker| (worker, Parcel::Close(ends.clone()))));
+                            capability.downgrade(&(epoch + 1));
                         }
                         Feed::End => held = None,
                     }
                 }
             }
-        });
+        },
+    );
     let waker = waker.borrow_mut().take();
     // The constructor above has run: an operator is built when it is named.
     let waker = waker.unwrap_or_else(|| unreachable!("timely builds an operator at once"));
+    let mut parser = RecordParser { peers, parser: Parser::default(), max_future_ms, held: BTreeMap::new() };
+    let exchange = Exchange::new(|(worker, _): &(usize, Parcel)| *worker as u64);
+    let stream = fed.unary::<CapacityContainerBuilder<Vec<EventBatch>>, _, _, _>(exchange, "records", move |_, _| {
+        move |input, output| {
+            input.for_each(|capability, data| {
+                for (_, parcel) in data.drain(..) {
+                    match parcel {
+                        Parcel::Records(chunk) => parser.parse(&chunk),
+                        Parcel::Close(ends) => {
+                            let batches = parser.close(&ends);
+                            output.session(&capability).give_iterator(batches.into_iter());
+                        }
+                    }
+                }
+            });
+        }
+    });
     (stream, waker)
 }

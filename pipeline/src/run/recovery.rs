@@ -5,12 +5,13 @@
 //!         ─▶ FindCheckpoint         the newest whole one, or none
 //!         ─▶ ReadBindings { from }  topic `epochs` from the checkpoint's place to its end, checked as one chain
 //!         ─▶ DescribeTopics         what the log still has of the input
+//!         ─▶ FindArchived { ranges } only if recorded input has expired: what the input archive has of it
 //!         ─▶ Go { starts, recorded epochs to feed again }        or Stop, with what is wrong and how to mend it
 //! ```
 //! The recorded epochs behind the checkpoint are fed again with their outputs suppressed, and each must give the recorded checksums
 //! ([`compare`]).
 
-use super::binding::{Binding, ChainPosition, InputPartition, OutputSum};
+use super::binding::{Binding, ChainPosition, InputPartition, InputRange, OutputSum};
 
 /// What a checkpoint says of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,6 +57,8 @@ pub enum Input {
     BindingsRead(Vec<Binding>),
     /// The input topics were described.
     TopicsDescribed(Vec<TopicFound>),
+    /// The archive was searched: the first part of the ranges that it does not hold, if any.
+    ArchiveSearched(Option<InputRange>),
 }
 
 /// Where a partition is read from.
@@ -65,6 +68,15 @@ pub struct Start {
     pub partition: InputPartition,
     /// The first offset.
     pub offset: u64,
+    /// Whether no epoch holds anything of it.
+    pub is_new: bool,
+}
+
+impl Start {
+    /// Whether records had expired before any was read.
+    pub fn skips(&self) -> bool {
+        self.is_new && self.offset > 0
+    }
 }
 
 /// What to do.
@@ -81,6 +93,8 @@ pub enum Action {
     },
     /// Describe the input topics.
     DescribeTopics,
+    /// Look whether the input archive holds these ranges, which are recorded and have expired in the log.
+    FindArchived(Vec<InputRange>),
     /// Restore the checkpoint, feed the recorded epochs, then go on live.
     Go(Box<Plan>),
     /// Exit, and say why.
@@ -100,6 +114,8 @@ pub struct Plan {
     pub chain: ChainPosition,
     /// Where to read from.
     pub starts: Vec<Start>,
+    /// What is read from the input archive, because the log has it no more; each from its partition's start on.
+    pub archived: Vec<InputRange>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +125,7 @@ enum State {
     Finding,
     Reading,
     Describing,
+    Searching,
     Done,
 }
 
@@ -119,6 +136,8 @@ pub struct Recovery {
     checkpoint: ChainPosition,
     recorded: Vec<Binding>,
     chain: ChainPosition,
+    starts: Vec<Start>,
+    expired: Vec<InputRange>,
 }
 
 impl Default for Recovery {
@@ -128,6 +147,8 @@ impl Default for Recovery {
             checkpoint: ChainPosition::default(),
             recorded: Vec::new(),
             chain: ChainPosition::default(),
+            starts: Vec::new(),
+            expired: Vec::new(),
         }
     }
 }
@@ -148,19 +169,15 @@ impl Recovery {
                 Ok(()) => (State::Describing, Action::DescribeTopics),
                 Err(reason) => (State::Done, Action::Stop(reason)),
             },
-            (State::Describing, Input::TopicsDescribed(topics)) => match self.starts(&topics) {
-                Ok(starts) => {
-                    let plan = Plan {
-                        incarnation: self.chain.incarnation + 1,
-                        checkpoint: std::mem::take(&mut self.checkpoint),
-                        recorded: std::mem::take(&mut self.recorded),
-                        chain: std::mem::take(&mut self.chain),
-                        starts,
-                    };
-                    (State::Done, Action::Go(Box::new(plan)))
-                }
+            (State::Describing, Input::TopicsDescribed(topics)) => match self.find_starts(&topics) {
+                Ok(()) if self.expired.is_empty() => (State::Done, self.go()),
+                Ok(()) => (State::Searching, Action::FindArchived(self.expired.clone())),
                 Err(reason) => (State::Done, Action::Stop(reason)),
             },
+            (State::Searching, Input::ArchiveSearched(None)) => (State::Done, self.go()),
+            (State::Searching, Input::ArchiveSearched(Some(missing))) => {
+                (State::Done, Action::Stop(expired(&missing, "and the input archive does not hold them")))
+            }
             (state, input) => {
                 (State::Done, Action::Stop(format!("the start went wrong: {input:?} while {state:?}; report this")))
             }
@@ -188,9 +205,21 @@ impl Recovery {
         Ok(())
     }
 
-    /// Where each partition is read from; refuses what cannot be read without losing records in silence.
-    fn starts(&self, topics: &[TopicFound]) -> Result<Vec<Start>, String> {
+    fn go(&mut self) -> Action {
+        Action::Go(Box::new(Plan {
+            incarnation: self.chain.incarnation + 1,
+            checkpoint: std::mem::take(&mut self.checkpoint),
+            recorded: std::mem::take(&mut self.recorded),
+            chain: std::mem::take(&mut self.chain),
+            starts: std::mem::take(&mut self.starts),
+            archived: std::mem::take(&mut self.expired),
+        }))
+    }
+
+    /// Where each partition is read from, and what of it has expired; refuses what cannot be read without losing records in silence.
+    fn find_starts(&mut self, topics: &[TopicFound]) -> Result<(), String> {
         let mut starts = Vec::new();
+        let mut archived = Vec::new();
         for topic in topics {
             let name = &topic.name;
             if topic.is_compacted {
@@ -209,13 +238,14 @@ impl Recovery {
                     // Never read as of the checkpoint: an epoch that was recorded since says where it began.
                     let recorded = self.recorded.iter().flat_map(|binding| &binding.inputs);
                     let mut ranges = recorded.filter(|range| range.input_partition() == Some(partition));
-                    let offset = ranges.next().map_or(earliest, |range| range.first);
-                    self.check(partition, offset, earliest, end)?;
-                    starts.push(Start { partition, offset });
+                    let first = ranges.next().map(|range| range.first);
+                    let offset = first.unwrap_or(earliest);
+                    archived.extend(self.check(partition, offset, earliest, end)?);
+                    starts.push(Start { partition, offset, is_new: first.is_none() });
                     continue;
                 };
-                self.check(partition, wanted, earliest, end)?;
-                starts.push(Start { partition, offset: wanted });
+                archived.extend(self.check(partition, wanted, earliest, end)?);
+                starts.push(Start { partition, offset: wanted, is_new: false });
             }
         }
         let known = self.chain.positions.keys();
@@ -226,10 +256,19 @@ impl Recovery {
                  pipeline of another name"
             ));
         }
-        Ok(starts)
+        self.starts = starts;
+        self.expired = archived;
+        Ok(())
     }
 
-    fn check(&self, partition: InputPartition, wanted: u64, earliest: u64, end: u64) -> Result<(), String> {
+    /// What was recorded and has expired, if anything.
+    fn check(
+        &self,
+        partition: InputPartition,
+        wanted: u64,
+        earliest: u64,
+        end: u64,
+    ) -> Result<Option<InputRange>, String> {
         let bound = self.chain.next_offset(partition).unwrap_or(wanted);
         if end < bound {
             return Err(format!(
@@ -237,15 +276,29 @@ impl Recovery {
                  restore it, or start a pipeline of another name"
             ));
         }
-        if earliest > wanted {
-            return Err(format!(
-                "{partition} begins at offset {earliest}: the records {wanted} to {} have expired and were not read; \
-                 nothing is skipped in silence: restore them, or start a pipeline of another name",
-                earliest - 1
-            ));
+        let range = |first, next| InputRange {
+            topic: partition.topic.name().to_owned(),
+            partition: partition.partition,
+            first,
+            next,
+        };
+        // Only what an epoch holds can be in the archive.
+        if earliest > bound {
+            return Err(expired(&range(bound, earliest), "before any epoch held them"));
         }
-        Ok(())
+        Ok((earliest > wanted).then(|| range(wanted, earliest)))
     }
+}
+
+fn expired(range: &InputRange, why: &str) -> String {
+    format!(
+        "the records {} to {} of {}/{} have expired in the log, {why}; nothing is skipped in silence: restore them, or start a \
+         pipeline of another name",
+        range.first,
+        range.next - 1,
+        range.topic,
+        range.partition
+    )
 }
 
 /// Compares what a recorded epoch gave when it was fed again with what was recorded.
@@ -291,6 +344,7 @@ mod tests {
             inputs: vec![InputRange { topic: "leads".into(), partition: 0, first, next }],
             idle: Vec::new(),
             records: next - first,
+            skipped: Vec::new(),
             outputs: Vec::new(),
             output_partitions: [].into(),
             settings: "s".into(),
@@ -329,7 +383,7 @@ mod tests {
     fn a_first_start_reads_from_the_beginning_of_the_log() {
         let Action::Go(plan) = recover(None, Vec::new(), vec![topic(4, 9)]) else { panic!() };
         assert_eq!((plan.incarnation, plan.chain.epoch), (1, None));
-        assert_eq!(plan.starts, [Start { partition: LEADS, offset: 4 }]);
+        assert_eq!(plan.starts, [Start { partition: LEADS, offset: 4, is_new: true }]);
     }
 
     #[test]
@@ -339,18 +393,18 @@ mod tests {
             panic!()
         };
         assert_eq!(plan.recorded, bindings[2..]);
-        assert_eq!(plan.starts, [Start { partition: LEADS, offset: 6 }]);
+        assert_eq!(plan.starts, [Start { partition: LEADS, offset: 6, is_new: false }]);
         assert_eq!((plan.incarnation, plan.chain.epoch), (4, Some(150)));
         let Action::Go(plan) = recover(None, bindings, vec![topic(0, 9)]) else { panic!() };
-        assert_eq!(plan.starts, [Start { partition: LEADS, offset: 0 }]);
+        assert_eq!(plan.starts, [Start { partition: LEADS, offset: 0, is_new: false }]);
         assert_eq!(plan.recorded.len(), 3);
     }
 
     #[test]
     fn what_would_lose_records_in_silence_stops_and_is_named() {
         let bindings = || vec![binding(150, Some(100), 6, 9)];
-        let expired = sentence(recover(Some(checkpoint(100, 6)), bindings(), vec![topic(8, 30)]));
-        assert!(expired.contains("records 6 to 7 have expired"), "{expired}");
+        let unread = sentence(recover(Some(checkpoint(100, 6)), bindings(), vec![topic(11, 30)]));
+        assert!(unread.contains("records 9 to 10 of leads/0 have expired"), "{unread}");
         let recreated = sentence(recover(Some(checkpoint(100, 6)), bindings(), vec![topic(0, 8)]));
         assert!(recreated.contains("ends at offset 8, but was read up to 9"), "{recreated}");
         let missing = TopicFound { partitions: Vec::new(), ..topic(0, 0) };
@@ -360,6 +414,27 @@ mod tests {
         assert!(sentence(recover(None, Vec::new(), vec![compacted])).contains("compacted"));
         let torn = sentence(recover(Some(checkpoint(100, 6)), vec![binding(200, Some(150), 6, 9)], vec![topic(0, 9)]));
         assert!(torn.contains("do not belong together"), "{torn}");
+    }
+
+    #[test]
+    fn what_expired_after_it_was_recorded_is_read_from_the_archive_or_named() {
+        let mut recovery = Recovery::default();
+        let recover = |recovery: &mut Recovery| {
+            recovery.handle(Input::Begin);
+            recovery.handle(Input::CommitterOpened);
+            recovery.handle(Input::CheckpointFound(Some(checkpoint(100, 6))));
+            recovery.handle(Input::BindingsRead(vec![binding(150, Some(100), 6, 9)]));
+            recovery.handle(Input::TopicsDescribed(vec![topic(8, 30)]))
+        };
+        let range = InputRange { topic: "leads".into(), partition: 0, first: 6, next: 8 };
+        assert_eq!(recover(&mut recovery), Action::FindArchived(vec![range.clone()]));
+        let Action::Go(plan) = recovery.handle(Input::ArchiveSearched(None)) else { panic!() };
+        assert_eq!((plan.archived, plan.starts[0].offset), (vec![range.clone()], 6));
+        let mut recovery = Recovery::default();
+        recover(&mut recovery);
+        let missing = InputRange { first: 7, ..range };
+        let stopped = sentence(recovery.handle(Input::ArchiveSearched(Some(missing))));
+        assert!(stopped.contains("records 7 to 7 of leads/0 have expired"), "{stopped}");
     }
 
     #[test]

@@ -4,26 +4,28 @@
 //! ```text
 //!   seed ─▶ world ─┬─▶ producer            events, duplicates, late and broken ones ─▶ log
 //!                  ├─▶ instances           feed, work, commit, crash, start, fence — a step at a time
-//!                  ├─▶ log, clock          faults, markers, foreign transactions, clocks that jump
+//!                  ├─▶ log, stores, clock  faults, markers, foreign transactions, clocks that jump
 //!                  └─▶ truth               what must hold after every step and at the end
 //! ```
 //! `SIMULATION_SEEDS` says how many seeds are run, `SIMULATION_SEED` runs one and tells each step. No threads, no wall clock: a seed
 //! does the same on every machine.
 //!
-//! Checkpoints have their place: an instance says after which epoch it begins to publish ([`instance::Instance`]), and a crash keeps
-//! nothing but what [`world`] holds outside instances.
+//! A crash keeps nothing but the log and the stores ([`stores`]): history, input archive and checkpoints, which fail, fill up, lose
+//! answers and are taken over; records expire in the log once the archive has them.
 
 mod instance;
 mod log;
 mod producer;
 mod storage;
+mod stores;
 mod truth;
 mod world;
 
 use std::time::Instant;
 
 use self::storage::Defect;
-use self::world::{Report, simulate};
+use self::world::{Report, simulate, simulate_with};
+use connectors::testing::faulty_objects::ObjectDefect;
 
 /// Seeds of an ordinary test run.
 const SEEDS: u64 = 300;
@@ -108,6 +110,16 @@ fn broken_logs_are_caught() {
         [Defect::TornCommit, Defect::NoFence, Defect::LostRecord, Defect::RepeatedRecord, Defect::ForgottenCommit];
     for defect in defects {
         let caught = (0..SEEDS_WITH_DEFECT).filter(|seed| simulate(*seed, defect, false).is_err()).count();
+        println!("{defect:?} is seen by {caught} of {SEEDS_WITH_DEFECT} seeds");
+        assert!(caught > 0, "{defect:?} goes unseen");
+    }
+}
+
+#[test]
+fn broken_stores_are_caught() {
+    for defect in [ObjectDefect::TornPut, ObjectDefect::NoFence, ObjectDefect::ForgottenPut] {
+        let seen = |seed: &u64| simulate_with(*seed, Defect::None, defect, false).is_err();
+        let caught = (0..SEEDS_WITH_DEFECT).filter(seen).count();
         println!("{defect:?} is seen by {caught} of {SEEDS_WITH_DEFECT} seeds");
         assert!(caught > 0, "{defect:?} goes unseen");
     }

@@ -22,6 +22,8 @@ pub struct SourceSettings {
     pub window_bytes_max: u64,
     /// A partition silent for this long holds no watermark back, in milliseconds.
     pub idle_after_ms: i64,
+    /// An epoch without input is closed when there was none for so long, so that timers fire; never if nobody has any.
+    pub heartbeat_ms: Option<i64>,
 }
 
 /// Records of one partition as they were polled: neighbours, in order.
@@ -54,6 +56,8 @@ pub struct Close {
     pub records: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Records that had expired before their partition was ever read.
+    pub skipped: Vec<InputRange>,
     /// The record of it, if it was committed before a restart: then its outputs are compared and not written.
     pub recorded: Option<Binding>,
 }
@@ -76,6 +80,8 @@ struct PartitionState {
     pending_bytes: u64,
     watermark_ms: Option<i64>,
     active_ms: i64,
+    /// Whether records before the first one had expired and no epoch says so yet.
+    skips: bool,
 }
 
 impl PartitionState {
@@ -155,8 +161,16 @@ impl Source {
             pending_bytes: 0,
             watermark_ms: None,
             active_ms: now.monotonic_ms,
+            skips: false,
         };
         self.partitions.insert(partition, state);
+    }
+
+    /// Says that the records before a partition's start had expired before any was read: its first epoch tells.
+    pub fn skips(&mut self, partition: InputPartition) {
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.skips = true;
+        }
     }
 
     /// Offsets at which records of a partition must be kept apart, because recorded epochs end there, in order.
@@ -220,9 +234,23 @@ impl Source {
             self.clock.closed(binding.epoch, now);
             return Ok(Some(self.bind(binding.epoch, binding.inputs.clone(), binding.idle.clone(), Some(binding))));
         }
-        if !self.binds_new || self.pending_records == 0 || self.clock.wait_ms(now) > 0 {
+        let has_reason = self.pending_records > 0 || self.is_heartbeat_due(now);
+        if !self.binds_new || !has_reason || self.clock.wait_ms(now) > 0 {
             return Ok(None);
         }
+        self.close_new(now).map(Some)
+    }
+
+    /// The last epoch, of whatever is pending, perhaps nothing; none while recorded epochs are left, or before the first one.
+    ///
+    /// # Errors
+    /// As [`Source::close`].
+    pub fn close_last(&mut self, now: Reading) -> Result<Option<Close>, ClockError> {
+        let is_empty = self.last_epoch.is_none() && self.pending_records == 0;
+        if self.is_replaying() || !self.binds_new || is_empty { Ok(None) } else { self.close_new(now).map(Some) }
+    }
+
+    fn close_new(&mut self, now: Reading) -> Result<Close, ClockError> {
         let epoch = self.clock.next_epoch(now)?;
         self.clock.closed(epoch, now);
         let moved = self.partitions.iter().filter(|(_, state)| !state.pending.is_empty());
@@ -236,13 +264,23 @@ impl Source {
             .collect();
         let idle = self.partitions.iter().filter(|(_, state)| self.is_idle(state, now));
         let idle = idle.map(|(partition, _)| partition.to_string()).collect();
-        Ok(Some(self.bind(epoch, inputs, idle, None)))
+        Ok(self.bind(epoch, inputs, idle, None))
+    }
+
+    /// Whether there was no epoch for so long that timers may be waiting. Before the first there are none.
+    fn is_heartbeat_due(&self, now: Reading) -> bool {
+        let is_over = |heartbeat_ms| self.clock.since_closed_ms(now) >= heartbeat_ms;
+        self.last_epoch.is_some() && self.settings.heartbeat_ms.is_some_and(is_over)
     }
 
     fn bind(&mut self, epoch: i64, inputs: Vec<InputRange>, idle: Vec<String>, recorded: Option<Binding>) -> Close {
         let (mut records, mut bytes) = (0, 0);
+        let mut skipped = Vec::new();
         for range in &inputs {
             if let Some(state) = range.input_partition().and_then(|partition| self.partitions.get_mut(&partition)) {
+                if std::mem::take(&mut state.skips) {
+                    skipped.push(InputRange { first: 0, next: range.first, ..range.clone() });
+                }
                 let taken = state.take_before(range.next);
                 records += taken.0;
                 bytes += taken.1;
@@ -253,7 +291,7 @@ impl Source {
         self.closed.push_back((epoch, bytes));
         self.closed_bytes += bytes;
         let previous = self.last_epoch.replace(epoch);
-        Close { epoch, previous, inputs, idle, records, bytes, recorded }
+        Close { epoch, previous, inputs, idle, records, bytes, skipped, recorded }
     }
 
     /// Says that the results of every epoch up to this one are settled.
@@ -326,7 +364,7 @@ mod tests {
     }
 
     fn source(recorded: Vec<Binding>) -> Source {
-        let settings = SourceSettings { window_bytes_max: 1_000, idle_after_ms: 30_000 };
+        let settings = SourceSettings { window_bytes_max: 1_000, idle_after_ms: 30_000, heartbeat_ms: None };
         let last = recorded.last().map(|binding| binding.epoch);
         let mut source =
             Source::new(settings, Clock::start(50, last, at(0)).unwrap(), &ChainPosition::default(), recorded);
@@ -354,6 +392,7 @@ mod tests {
             inputs: inputs.iter().map(range).collect(),
             idle: Vec::new(),
             records: 0,
+            skipped: Vec::new(),
             outputs: Vec::new(),
             output_partitions: BTreeMap::new(),
             settings: String::new(),
@@ -377,6 +416,19 @@ mod tests {
         assert_eq!((close.epoch, close.previous), (150, Some(100)));
         let ranges: Vec<_> = close.inputs.iter().map(|range| (range.first, range.next)).collect();
         assert_eq!(ranges, [(2, 3), (0, 8)]);
+    }
+
+    #[test]
+    fn without_input_an_epoch_comes_with_each_heartbeat_once_there_was_one() {
+        let mut source = source(Vec::new());
+        source.settings.heartbeat_ms = Some(1_000);
+        assert_eq!(source.close(at(5_000)).unwrap(), None);
+        source.polled(&polled(LEADS, 0, 2), at(5_010));
+        assert_eq!(source.close(at(5_010)).unwrap().unwrap().epoch, 5_000);
+        assert_eq!(source.close(at(6_009)).unwrap(), None);
+        let close = source.close(at(6_010)).unwrap().unwrap();
+        assert_eq!((close.epoch, close.previous, close.records, close.inputs.len()), (6_000, Some(5_000), 0, 0));
+        assert_eq!(source.close(at(6_900)).unwrap(), None);
     }
 
     #[test]

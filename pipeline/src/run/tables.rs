@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Published ─▶ rows of each table ─arrow_rows─▶ LiveTables::publish ─▶ queries, subscribers
-//!       └────────────────── then ──────────────────▶ historian ─▶ manifest ─▶ LiveTables::history_written
+//!       └────────────────── then ──────────────────▶ keeper ─▶ manifest ─▶ LiveTables::history_written
 //!   restored state, at the checkpoint's epoch ─▶ LiveTables::restore
 //! ```
 //! A thread of its own, so that commits do not wait for the tables; when it falls far behind, they do.
@@ -14,14 +14,16 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use connectors::parquet::{HistoryStore, Manifest};
+use connectors::objects::Objects;
+use connectors::parquet::Manifest;
 use operators::domain::tables::TableId;
 use sql::FileEntry;
 use sql::live::{EpochChanges, HISTORY_URL, LiveTables};
 
 use super::collect::EpochOutput;
 use super::commits::{Published, Publisher};
-use super::historian::{OnEnd, OnWritten, ToHistorian, add_epoch_row};
+use super::historian::add_epoch_row;
+use super::keeper::{KeeperThread, OnEnd, OnWritten};
 use crate::arrow_rows::{RowSlice, record_batch, stored_schema};
 use crate::metrics::Metrics;
 
@@ -49,7 +51,7 @@ enum ToShow {
     Published(Box<Published>, Instant),
 }
 
-/// A publisher that hands epochs to the tables' thread, which hands them on to the historian.
+/// A publisher that hands epochs to the tables' thread, which hands them on to the keeper.
 pub struct ToTables {
     sender: Option<SyncSender<ToShow>>,
     thread: Option<JoinHandle<()>>,
@@ -88,17 +90,17 @@ impl Drop for ToTables {
 ///
 /// # Errors
 /// If the system gives no thread.
-pub fn start_tables(showing: Showing, historian: ToHistorian, on_end: OnEnd) -> std::io::Result<ToTables> {
+pub fn start_tables(showing: Showing, keeper: KeeperThread, on_end: OnEnd) -> std::io::Result<ToTables> {
     let (sender, receiver) = sync_channel(EPOCHS_WAITING_MAX);
     let body = move || {
         let _abort = crate::replay::AbortOnPanic;
-        keep_showing(showing, historian, &receiver, &on_end);
+        keep_showing(showing, keeper, &receiver, &on_end);
     };
     let thread = std::thread::Builder::new().name("tables".to_owned()).spawn(body)?;
     Ok(ToTables { sender: Some(sender), thread: Some(thread) })
 }
 
-fn keep_showing(mut showing: Showing, mut historian: ToHistorian, receiver: &Receiver<ToShow>, on_end: &OnEnd) {
+fn keep_showing(mut showing: Showing, mut keeper: KeeperThread, receiver: &Receiver<ToShow>, on_end: &OnEnd) {
     let tables = Arc::clone(&showing.tables);
     for message in receiver {
         let shown = match message {
@@ -115,7 +117,7 @@ fn keep_showing(mut showing: Showing, mut historian: ToHistorian, receiver: &Rec
                         observer.published(&published);
                     }
                 }
-                historian.publish(*published);
+                keeper.publish(*published);
                 shown
             }
         };
@@ -141,7 +143,7 @@ fn changes_of(output: &EpochOutput) -> Result<EpochChanges, String> {
 }
 
 /// Tells the tables of every manifest that makes more history visible.
-pub fn show_history(tables: &Arc<LiveTables>, store: &HistoryStore, on_end: &OnEnd) -> OnWritten {
+pub fn show_history(tables: &Arc<LiveTables>, store: &Objects, on_end: &OnEnd) -> OnWritten {
     let (tables, store, on_end) = (Arc::clone(tables), store.clone(), Arc::clone(on_end));
     Box::new(move |manifest: &Manifest| {
         let entry = |table: &String, path: &str| FileEntry {

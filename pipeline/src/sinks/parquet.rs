@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use connectors::HistoryError;
-use connectors::parquet::{ColumnHints, HistoryStore, ParquetSink, WrittenFile};
+use connectors::objects::Objects;
+use connectors::parquet::{ColumnHints, ParquetSink, WrittenFile};
 use operators::dataflow::driver::Epoch;
 use operators::domain::rows::RowBatch;
-use operators::domain::table::ColumnType;
+use operators::domain::table::{ColumnType, Table};
 use operators::domain::tables::TableId;
 use operators::domain::time::{DAY_MS, format_date};
 use serde::{Deserialize, Serialize};
@@ -103,7 +104,7 @@ pub struct DayWriter {
 
 impl DayWriter {
     /// A writer without rows.
-    pub fn new(store: HistoryStore) -> Self {
+    pub fn new(store: Objects) -> Self {
         DayWriter { sink: ParquetSink::new(store), days: BTreeMap::new() }
     }
 
@@ -113,12 +114,15 @@ impl DayWriter {
         self.days.entry((day, table as u8)).or_default().push(slice);
     }
 
-    /// Forgets all rows.
-    pub fn clear(&mut self) {
-        self.days.clear();
+    /// Forgets rows up to an epoch. Only for rows that were added epoch by epoch.
+    pub fn forget_through(&mut self, epoch: i64) {
+        for slices in self.days.values_mut() {
+            slices.retain(|slice| slice.rows.epoch(slice.range.start) > epoch);
+        }
+        self.days.retain(|_, slices| !slices.is_empty());
     }
 
-    /// Writes all rows and keeps them, until [`DayWriter::clear`].
+    /// Writes all rows and keeps them, until [`DayWriter::forget_through`].
     ///
     /// # Errors
     /// If a file cannot be written; others may have been, and nobody reads what no manifest names.
@@ -174,25 +178,21 @@ impl DayWriter {
         let (Some(epoch_first), Some(epoch_last)) = (epochs().min(), epochs().max()) else { return Ok(None) };
         let batch = record_batch(declaration, &schema, slices)
             .map_err(|source| HistoryError::Rows { table: declaration.name.to_owned(), source })?;
-        let hints = ColumnHints {
-            dictionary: declaration
-                .stored()
-                .filter(|column| column.repetitive)
-                .map(|column| column.name)
-                .chain([EPOCH, "change", "changed_at"])
-                .map(str::to_owned)
-                .collect(),
-            statistics: declaration
-                .stored()
-                .filter(|column| column.key)
-                .map(|column| column.name)
-                .chain([EPOCH])
-                .map(str::to_owned)
-                .collect(),
-        };
+        let hints = hints_of(declaration);
         let day = format_date(i64::from(day));
         let written = self.sink.write(declaration.name, &day, epoch_first, epoch_last, &[batch], &hints)?;
         Ok(Some(TableFile { table, epoch_first, epoch_last, written }))
+    }
+}
+
+/// What is known of the columns of a table's files.
+pub fn hints_of(table: &Table) -> ColumnHints {
+    let names = |names: &mut dyn Iterator<Item = &'static str>| names.map(str::to_owned).collect();
+    let (repetitive, keys) =
+        (table.stored().filter(|column| column.repetitive), table.stored().filter(|column| column.key));
+    ColumnHints {
+        dictionary: names(&mut repetitive.map(|column| column.name).chain([EPOCH, "change", "changed_at"])),
+        statistics: names(&mut keys.map(|column| column.name).chain([EPOCH])),
     }
 }
 
@@ -244,7 +244,7 @@ fn cut(table: u8, slices: &mut Vec<RowSlice>, frontier: Option<i64>) -> Option<V
 /// The sink. Its output is empty and tells by its frontier what is written or kept.
 pub fn parquet_sink(
     rows: Stream<'_, Epoch, Vec<(TableId, RowBatch)>>,
-    store: HistoryStore,
+    store: Objects,
     files: TableFiles,
     failure: Failure,
 ) -> Stream<'_, Epoch, Vec<()>> {

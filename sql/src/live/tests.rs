@@ -34,6 +34,7 @@ pub(crate) fn cars(name: &str, only_grows: bool) -> TableDefinition {
         key: vec!["dealer_id".into(), "car_id".into()],
         view: None,
         only_grows,
+        is_archive: false,
     }
 }
 

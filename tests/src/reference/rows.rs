@@ -159,6 +159,13 @@ pub(super) fn reps(view: View<'_>) -> Vec<Value> {
         });
         let deals_today = own()
             .filter(|deal| closed_ms(deal).is_some_and(|closed_ms| time::local_day(closed_ms, view.zone) == today));
+        let (active_deals, deals_today) = (active_deals.count(), deals_today.count());
+        let member_status = match (active_deals, deals_today) {
+            (6.., _) => "overloaded",
+            (0, 0) => "idle",
+            (_, 2..) => "crushing_it",
+            _ => "normal",
+        };
         json!({
             "dealer_id": view.dealer_id,
             "rep_id": rep_id,
@@ -168,9 +175,9 @@ pub(super) fn reps(view: View<'_>) -> Vec<Value> {
             "natural_frequency": rep.double("naturalFrequency").unwrap_or(1.0),
             "phase": null,
             "active_leads": 0,
-            "active_deals": active_deals.count(),
-            "deals_today": deals_today.count(),
-            "member_status": null,
+            "active_deals": active_deals,
+            "deals_today": deals_today,
+            "member_status": member_status,
             "updated_at": time_cell(rep.updated_ms()),
         })
     };

@@ -3,7 +3,7 @@
 //! ```text
 //!  epochs        ─► one chain: each names the one before ─► ranges tile every input partition, from its first record to its last
 //!  input topics  ─► as many records in each range as the epoch says │ the lines that were produced, and no others
-//!  dead-letters  ─► as many messages of each epoch and partition as it says, whole and in order
+//!  output topics ─► as many messages of each epoch and partition as it says, whole and in order
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,8 @@ use serde_json::Value;
 
 /// The input topics.
 pub(crate) const INPUTS: [&str; 5] = ["dealers", "deals", "inventory", "leads", "reps"];
+/// The output topics.
+const OUTPUTS: [&str; 5] = ["anomalies", "customer-segments", "dead-letters", "lead-assignments", "team-status"];
 /// How long a partition may give nothing before its end.
 const PATIENCE_POLLS: usize = 60;
 
@@ -52,7 +54,7 @@ pub(crate) fn assert_bound(log: &dyn Log) -> Bound {
         epochs.push(event["data"].clone());
     });
     let records = assert_tiled(&epochs, &offsets);
-    assert_letters(log, &epochs);
+    assert_messages(log, &epochs);
     let mut incarnations: Vec<u64> = epochs.iter().map(|epoch| epoch["incarnation"].as_u64().unwrap()).collect();
     assert!(incarnations.is_sorted(), "a later run stands before an earlier one: {incarnations:?}");
     incarnations.dedup();
@@ -91,26 +93,27 @@ fn assert_tiled(epochs: &[Value], offsets: &BTreeMap<(String, u64), Vec<u64>>) -
     total
 }
 
-/// Every dead letter belongs to an epoch, and every epoch has those that it says.
-fn assert_letters(log: &dyn Log, epochs: &[Value]) {
+/// Every message of an output topic belongs to an epoch, and every epoch has those that it says.
+fn assert_messages(log: &dyn Log, epochs: &[Value]) {
     let mut said = BTreeMap::new();
     for epoch in epochs {
         for output in epoch["outputs"].as_array().unwrap() {
-            assert_eq!(output["topic"], "dead-letters");
-            let key = (output["partition"].as_u64().unwrap(), epoch["epoch"].as_i64().unwrap());
+            let topic = output["topic"].as_str().unwrap().to_owned();
+            assert!(OUTPUTS.contains(&topic.as_str()), "{topic} is no output topic");
+            let key = (topic, output["partition"].as_u64().unwrap(), epoch["epoch"].as_i64().unwrap());
             said.insert(key, output["count"].as_u64().unwrap());
         }
     }
-    let mut found: BTreeMap<(u64, i64), u64> = BTreeMap::new();
-    let mut last: BTreeMap<u64, i64> = BTreeMap::new();
-    read(log, &["dead-letters"], |_, partition, record| {
+    let mut found: BTreeMap<(String, u64, i64), u64> = BTreeMap::new();
+    let mut last: BTreeMap<(String, u64), i64> = BTreeMap::new();
+    read(log, &OUTPUTS, |topic, partition, record| {
         let epoch = record.body.headers.last("epoch").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
         let epoch: i64 = epoch.expect("a message names its epoch");
-        let before = last.insert(partition, epoch);
-        assert!(before <= Some(epoch), "epoch {epoch} stands behind {before:?} in dead-letters/{partition}");
-        *found.entry((partition, epoch)).or_default() += 1;
+        let before = last.insert((topic.to_owned(), partition), epoch);
+        assert!(before <= Some(epoch), "epoch {epoch} stands behind {before:?} in {topic}/{partition}");
+        *found.entry((topic.to_owned(), partition, epoch)).or_default() += 1;
     });
-    assert_eq!(found, said, "dead letters by partition and epoch: found, and as recorded");
+    assert_eq!(found, said, "messages by topic, partition and epoch: found, and as recorded");
 }
 
 /// Records that the input topics hold: nobody writes them in transactions, so offsets are consecutive.

@@ -13,7 +13,7 @@ use crate::bindings::input_records;
 use crate::place::Place;
 use crate::produced::Produced;
 use crate::running::{Ended, Running};
-use crate::{kafka_broker_gone, kafka_faults, kafka_kills};
+use crate::{kafka_broker_gone, kafka_faults, kafka_kills, kafka_refusals, processes};
 
 /// How long a run may take to bind everything that was produced.
 const CATCH_UP_MAX: Duration = Duration::from_mins(2);
@@ -30,8 +30,14 @@ fn on_a_real_broker_a_pipeline_survives_kills_rivals_and_the_brokers_own_death()
         return;
     };
     scene("missing topics", || kafka_faults::missing_topics_are_named(broker.address()));
+    scene("credentials", || kafka_refusals::wrong_credentials_are_told_from_an_empty_cluster(&broker));
+    scene("no right to write", || kafka_refusals::an_output_topic_that_may_not_be_written_ends_the_run(&broker));
+    scene("a topic made anew", || kafka_refusals::a_topic_made_anew_stops_the_run(&broker));
+    scene("more partitions", || kafka_refusals::new_partitions_are_read_from_their_beginning(&broker));
+    scene("expired input", || kafka_refusals::input_that_expired_unread_is_named(&broker));
     scene("a second instance", || kafka_faults::a_second_instance_takes_over(broker.address()));
     scene("kills", || kafka_kills::a_run_killed_at_any_moment_loses_nothing(broker.address()));
+    scene("processes", || processes::processes_killed_one_at_a_time_lose_nothing_together(broker.address()));
     scene("the broker gone", || kafka_broker_gone::a_run_outlives_its_broker(&mut broker));
 }
 

@@ -7,8 +7,8 @@ use crate::kafka_kills::taken_over;
 use crate::place::Place;
 use crate::produced::{Produced, Productions};
 
-/// How long a cluster may be out of reach before a start is given up, and a little.
-const UNREACHABLE_MAX: Duration = Duration::from_secs(75);
+/// How long a cluster may be out of reach before a start is given up, and what a busy machine adds.
+const UNREACHABLE_MAX: Duration = Duration::from_secs(15);
 /// How long anything else may take to be refused.
 const REFUSED_MAX: Duration = Duration::from_secs(30);
 

@@ -5,7 +5,7 @@
 //!            producer: disordered, duplicated, late, bad events ─┘
 //!  checks: dealerflow audit, audit --recompute │ bindings: read from the log, by a reader of their own │ tables: the reference's
 //! ```
-//! Variables choose how long it takes: `CHAOS_KILLS` (on the embedded log), `CHAOS_KAFKA_KILLS`, `CHAOS_SEED`. Every failure names
+//! Variables choose how long it takes: `CHAOS_KILLS` (on the embedded log), `CHAOS_KAFKA_KILLS`, `CHAOS_CLUSTER_KILLS`, `CHAOS_SEED`. Every failure names
 //! the seed. Kafka needs Java and Maven; where they are missing this is said aloud.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
@@ -16,8 +16,11 @@ mod kafka;
 mod kafka_broker_gone;
 mod kafka_faults;
 mod kafka_kills;
+mod kafka_refusals;
+mod kept;
 mod moment;
 mod place;
+mod processes;
 mod produced;
 mod running;
 mod settings;

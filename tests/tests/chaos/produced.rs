@@ -98,7 +98,19 @@ impl Produced {
         let expected = self.reference.tables_at(last.as_i64().expect("there are epochs"));
         for table in TABLES {
             assert!(!expected[table].is_empty(), "{table} is empty, which would show nothing");
-            assert_same_rows(table, &expected[table], &rows(place, &format!("select * from {table}")));
+            let mut actual = rows(place, &format!("select * from {table}"));
+            let mut expected = expected[table].clone();
+            // What models say depends on arrival: it is judged by computing it anew from the recorded epochs.
+            let by_models: &[&str] = match table {
+                "leads" => &["assigned_rep_id", "segment", "is_outlier", "priority_score", "active"],
+                "customers" => &["segment"],
+                "reps" => &["phase", "active_leads"],
+                _ => &[],
+            };
+            for row in actual.iter_mut().chain(&mut expected) {
+                by_models.iter().for_each(|column| drop(row.as_object_mut().unwrap().remove(*column)));
+            }
+            assert_same_rows(table, &expected, &actual);
         }
     }
 

@@ -41,6 +41,18 @@ impl Running {
         self.child.id()
     }
 
+    /// The processes that it has started, by their numbers.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let parent = self.id();
+        let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        let mut children: Vec<u32> = processes
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|process| stat_of(*process).is_some_and(|(_, of)| of == parent))
+            .collect();
+        children.sort_unstable();
+        children
+    }
+
     /// What it has complained of so far.
     pub(crate) fn stderr(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
@@ -96,6 +108,26 @@ impl Running {
     }
 }
 
+/// State and parent of a process; `None` if there is none of that number.
+fn stat_of(process: u32) -> Option<(String, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name stands in parentheses and may hold anything: what follows it is counted from its end.
+    let mut rest = stat.rsplit_once(") ")?.1.split(' ');
+    Some((rest.next()?.to_owned(), rest.next()?.parse().ok()?))
+}
+
+/// Waits until a process that is not a child of ours has ended; `false` if it takes longer.
+pub(crate) fn end_of(process: u32, patience: Duration) -> bool {
+    let started = Instant::now();
+    while stat_of(process).is_some_and(|(state, _)| state != "Z") {
+        if started.elapsed() > patience {
+            return false;
+        }
+        thread::sleep(LOOK);
+    }
+    true
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.has_ended() {
@@ -110,6 +142,13 @@ impl Ended {
     pub(crate) fn succeeded(self) -> Self {
         assert!(self.status.success(), "{} ended with {}:\n{}{}", self.name, self.status, self.stdout, self.stderr);
         self
+    }
+
+    /// The last of several sentences with which it and those it had started failed.
+    pub(crate) fn failed_last(&self) -> String {
+        assert_eq!(self.status.code(), Some(1), "{self:?}");
+        let told = self.stderr.lines().rfind(|line| !line.starts_with('{'));
+        told.unwrap_or_else(|| panic!("it said nothing: {}", self.stderr)).to_owned()
     }
 
     /// The sentence with which it failed: the last line, the only one that is not a line of the log. Panics if it did not fail.

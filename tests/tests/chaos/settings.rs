@@ -19,6 +19,11 @@ pub(crate) fn kafka_kills() -> u64 {
     number("CHAOS_KAFKA_KILLS", 5)
 }
 
+/// Kills of one of several processes.
+pub(crate) fn cluster_kills() -> u64 {
+    number("CHAOS_CLUSTER_KILLS", 5)
+}
+
 /// The seed of this run, and randomness that differs from test to test.
 pub(crate) fn seed(test: u64) -> (Seed, Random) {
     let seed = number("CHAOS_SEED", 1);
@@ -31,8 +36,11 @@ pub(crate) struct Seed(u64);
 impl Drop for Seed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let (kills, kafka_kills) = (kills(), kafka_kills());
-            eprintln!("this happened with CHAOS_SEED={} CHAOS_KILLS={kills} CHAOS_KAFKA_KILLS={kafka_kills}", self.0);
+            let (kills, kafka_kills, cluster_kills) = (kills(), kafka_kills(), cluster_kills());
+            eprintln!(
+                "this happened with CHAOS_SEED={} CHAOS_KILLS={kills} CHAOS_KAFKA_KILLS={kafka_kills} CHAOS_CLUSTER_KILLS={cluster_kills}",
+                self.0
+            );
         }
     }
 }

@@ -14,6 +14,7 @@ mod files;
 mod folders;
 mod golden;
 mod identities;
+mod models;
 mod real_data;
 mod rubbish;
 mod sql;

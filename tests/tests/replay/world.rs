@@ -29,6 +29,15 @@ impl World {
         world
     }
 
+    /// Dealers simulated without disorder.
+    pub(crate) fn orderly(seed: u64, dealers: u64, events: u64) -> Self {
+        let world = World(tempfile::tempdir().unwrap());
+        let numbers = [seed, dealers, events].map(|number| number.to_string());
+        let [seed, dealers, events] = numbers.each_ref().map(String::as_str);
+        simulate(&world.input(), &["--seed", seed, "--dealers", dealers, "--events", events]);
+        world
+    }
+
     /// A few events written by hand.
     pub(crate) fn of(events: &[Event]) -> Self {
         let world = World::empty();

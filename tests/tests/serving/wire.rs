@@ -46,13 +46,13 @@ fn conversation() -> Vec<Vec<u8>> {
 fn spoiled(random: &mut Random) -> Vec<u8> {
     let mut bytes = Vec::new();
     let parts = conversation();
-    let count = 1 + random.below(parts.len() as u64) as usize;
+    let count = 1 + random.below(parts.len());
     for step in 0..count {
-        let part = if step == 0 && random.below(4) > 0 { 0 } else { random.below(parts.len() as u64) as usize };
+        let part = if step == 0 && random.below(4) > 0 { 0 } else { random.below(parts.len()) };
         bytes.extend(&parts[part]);
     }
     for _ in 0..random.below(6) {
-        let at = random.below(bytes.len() as u64) as usize;
+        let at = random.below(bytes.len());
         match random.below(4) {
             0 => bytes[at] = random.below(256) as u8,
             1 => bytes.truncate(at.max(1)),

@@ -92,13 +92,14 @@ impl Turn<'_, '_> {
         let Some(settings) = &self.shared.settings.assignment else { return };
         let (time_ms, response_due_ms) =
             (self.cause.time_ms, self.cause.time_ms.saturating_add(settings.response_limit_ms));
+        let epoch = self.shared.epoch;
         let before = self.lead_mut(place).moving.take();
         let message_type = if before.is_some() { MessageType::LeadReassigned } else { MessageType::LeadAssigned };
         let supersedes = before.map(|before| before.message);
         let message = self.send(message_type, Some(place), supersedes, |json, _, _| json.members(&found.data));
         self.stop_waiting(place);
         let lead = self.lead_mut(place);
-        lead.assigned = Some(Assigned { rep: found.number, score: found.score, assigned_ms: time_ms, message });
+        lead.assigned = Some(Assigned { rep: found.number, score: found.score, assigned_ms: time_ms, epoch, message });
         let due_ms = (!lead.is_answered).then_some(response_due_ms);
         self.set_response_timer(place, due_ms);
         self.refresh_active(place);

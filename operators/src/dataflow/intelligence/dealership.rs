@@ -194,11 +194,18 @@ impl Dealership {
         };
         let on_duty = self.roster.iter().zip(self.network.members()).filter(|(_, member)| member.status.is_on_duty());
         let minutes = on_duty.filter_map(|(seat, _)| minutes_until(seat)).min();
-        self.placement_due_ms = minutes.map(|minutes| (after_ms.div_euclid(PLACEMENT_MS) + minutes.max(1)) * PLACEMENT_MS);
+        self.placement_due_ms =
+            minutes.map(|minutes| (after_ms.div_euclid(PLACEMENT_MS) + minutes.max(1)) * PLACEMENT_MS);
     }
 
     /// Sets or ends a timer of a lead, in place of the one that was set.
-    pub fn set_lead_timer(&mut self, kind: TimerKind, (hash, place): (u64, u32), was: Option<i64>, due_ms: Option<i64>) {
+    pub fn set_lead_timer(
+        &mut self,
+        kind: TimerKind,
+        (hash, place): (u64, u32),
+        was: Option<i64>,
+        due_ms: Option<i64>,
+    ) {
         if let Some(was) = was {
             self.lead_timers.remove(&(was, kind, hash, place));
         }

@@ -51,6 +51,8 @@ pub struct Assigned {
     pub score: f64,
     /// Since when.
     pub assigned_ms: i64,
+    /// The epoch in which that was decided.
+    pub epoch: i64,
     /// The message that said so.
     pub message: MessageId,
 }

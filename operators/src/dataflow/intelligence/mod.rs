@@ -35,13 +35,13 @@ use self::dealership::Dealership;
 use self::lead_state::{DealState, LeadState, NamedLeads};
 use self::observation::{Arena, Observation, Subject};
 use self::settings::{ACTIVE_MS, ModelSettings, PreparedModels};
-use self::turn::{Cause, Shared, Turn};
 pub(super) use self::snapshot::{ModelWork, PendingModels};
+use self::turn::{Cause, Shared, Turn};
 use super::rep_names::RepNames;
 use crate::domain::batch::{Event, EventBatch};
+use crate::domain::entity::EntityKind;
 use crate::domain::entity_store::EntityStore;
 use crate::domain::messages::{CauseId, MessageBatch, TimerKind};
-use crate::domain::entity::EntityKind;
 use crate::models::oscillators::kuramoto::Workspace;
 use crate::models::oscillators::network;
 
@@ -160,11 +160,9 @@ impl Intelligence {
         self.arena.clear();
     }
 
+    /// Takes a dealer out, to be worked on; one that was not known begins.
     fn dealership(&mut self, dealer: u32, time_ms: i64) -> Box<Dealership> {
-        if self.dealerships.len() <= dealer as usize {
-            self.dealerships.resize_with(dealer as usize + 1, || None);
-        }
-        self.dealerships[dealer as usize].take().unwrap_or_else(|| {
+        self.dealerships.get_mut(dealer as usize).and_then(Option::take).unwrap_or_else(|| {
             let network = self.network_settings();
             Box::new(Dealership::new(dealer, self.beginning.clone(), network, time_ms))
         })
@@ -265,6 +263,9 @@ impl Intelligence {
             }
             self.calendar.extend(due_ms.map(|due_ms| (due_ms, dealer)));
             dealership.calendar_ms = due_ms;
+        }
+        if self.dealerships.len() <= dealer as usize {
+            self.dealerships.resize_with(dealer as usize + 1, || None);
         }
         self.dealerships[dealer as usize] = Some(dealership);
     }

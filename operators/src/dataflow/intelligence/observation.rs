@@ -75,7 +75,9 @@ pub struct LeadSeen {
     pub is_answered: bool,
     /// The greatest event applied.
     pub touched_ms: i64,
-    /// What its features are made of, if the event may have changed them.
+    /// Whether the event created it or wrote what its features are made of.
+    pub is_news: bool,
+    /// What its features are made of; always there if it is news, or if the lead was not segmented when the block began.
     pub fields: Option<LeadFields>,
     /// Who enquires.
     pub customer: ArenaText,
@@ -86,15 +88,23 @@ pub struct LeadSeen {
 }
 
 impl LeadSeen {
-    /// Looks at a lead after an event that wrote these slots; `is_creation`: one that may have brought it to life.
-    pub fn of(entity: EntityView<'_>, place: u32, slots: u32, is_creation: bool, arena: &mut Arena) -> Self {
+    /// Looks at a lead after an event that wrote these slots, or created it. `is_segmented` may lag behind.
+    pub fn of(
+        entity: EntityView<'_>,
+        place: u32,
+        (slots, is_creation): (u32, bool),
+        is_segmented: bool,
+        arena: &mut Arena,
+    ) -> Self {
         let is_created = entity.is_alive() && entity.first_at(Mark::Created).is_some();
-        let has_fields = is_created && (is_creation || slots & FEATURE_SLOTS != 0);
+        let is_news = is_creation || slots & FEATURE_SLOTS != 0;
+        let has_fields = is_created && (is_news || !is_segmented);
         LeadSeen {
             place,
             is_created,
             is_answered: entity.first_at(Mark::Reached).is_some(),
             touched_ms: entity.touched_at(),
+            is_news,
             fields: has_fields.then(|| lead_fields(entity)),
             customer: arena.keep(entity, lead::CUSTOMER_ID),
             language: arena.keep(entity, lead::LANGUAGE),
@@ -196,9 +206,7 @@ impl RepSeen {
             let status = entity.bits(rep::STATUS).and_then(RepStatus::of_code).unwrap_or_default();
             let shift = text(rep::SHIFT_START).zip(text(rep::SHIFT_END));
             let terms = Terms {
-                lead_cap: entity
-                    .bits(rep::LEAD_CAP)
-                    .map_or(lead_cap, |cap| u32::try_from(cap).unwrap_or(u32::MAX)),
+                lead_cap: entity.bits(rep::LEAD_CAP).map_or(lead_cap, |cap| u32::try_from(cap).unwrap_or(u32::MAX)),
                 shift: shift.and_then(|(begin, end)| Shift::parse(&begin, &end)),
                 skills: entity.with_text(rep::SKILLS, text_list).unwrap_or_default(),
             };
@@ -208,15 +216,14 @@ impl RepSeen {
     }
 }
 
-/// The texts of a JSON list. The parser has let nothing else through.
+/// The texts of a JSON list. The parser lets nothing else through; of what is none the rest is left out.
 pub fn text_list(json: &[u8]) -> Vec<Box<str>> {
     let mut texts = Vec::new();
-    let outcome = Scanner::new(json, 0).array(0, |element| {
+    let _ = Scanner::new(json, 0).array(0, |element| {
         if let Token::String(token) = element {
             texts.push(String::from_utf8_lossy(&unescape(json, token)).into());
         }
     });
-    debug_assert!(outcome.is_ok(), "a list of texts is one");
     texts
 }
 

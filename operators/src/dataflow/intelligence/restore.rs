@@ -77,8 +77,8 @@ impl Intelligence {
                 let id = member.id.as_bytes();
                 let number = rep_names.key(name, id).1;
                 let place = store.find(EntityKind::Rep, dealer, store.hash(dealer, id), id);
-                let seen = place
-                    .map(|place| RepSeen::of(store.entity(EntityKind::Rep, place), number, self.lead_cap()));
+                let seen =
+                    place.map(|place| RepSeen::of(store.entity(EntityKind::Rep, place), number, self.lead_cap()));
                 let terms = seen.and_then(|seen| seen.known).map(|(_, _, terms)| terms).unwrap_or_default();
                 Seat { number, terms, shown_phase }
             })
@@ -119,18 +119,11 @@ impl Intelligence {
         self.put_back(dealership, false);
     }
 
-    fn restore_lead(
-        &mut self,
-        place: u32,
-        record: LeadRecord,
-        id: &[u8],
-        store: &EntityStore,
-        rep_names: &RepNames,
-    ) {
+    fn restore_lead(&mut self, place: u32, record: LeadRecord, id: &[u8], store: &EntityStore, rep_names: &RepNames) {
         let entity = store.entity(EntityKind::Lead, place);
         let number = entity.dealer();
         let mut arena = Arena::default();
-        let seen = LeadSeen::of(entity, place, 0, false, &mut arena);
+        let seen = LeadSeen::of(entity, place, (0, false), true, &mut arena);
         let hash = store.hash_at(EntityKind::Lead, place);
         if self.leads.len() <= place as usize {
             self.leads.resize_with(place as usize + 1, Default::default);

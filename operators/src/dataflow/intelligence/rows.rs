@@ -61,7 +61,7 @@ impl Writer<'_> {
 
     fn lead(&mut self, place: u32, state: &LeadState, table: TableId, change: RowChange) {
         let entity = self.store.entity(EntityKind::Lead, place);
-        let (rep_names, epoch) = (self.rep_names, self.epoch);
+        let rep_names = self.rep_names;
         let rows = self.start(table, change, entity.dealer());
         entity.with_key(|key| rows.cell(Cell::Text(key)));
         if change == RowChange::Upsert {
@@ -91,7 +91,7 @@ impl Writer<'_> {
                     rep_names.with_number(assigned.rep, |rep| rows.cell(Cell::Text(rep)));
                     rows.cell(Cell::Double(assigned.score));
                     rows.cell(Cell::Integer(assigned.assigned_ms));
-                    rows.cell(Cell::Integer(epoch));
+                    rows.cell(Cell::Integer(assigned.epoch));
                 }
                 _ => {}
             }
@@ -198,7 +198,13 @@ impl Intelligence {
     }
 
     /// Writes all rows that stand, after a restart: those of a dealer, then those of a lead.
-    pub fn tell_dealer(&self, dealer: u32, epoch: i64, (store, rep_names): (&EntityStore, &RepNames), rows: &mut [RowBatch]) {
+    pub fn tell_dealer(
+        &self,
+        dealer: u32,
+        epoch: i64,
+        (store, rep_names): (&EntityStore, &RepNames),
+        rows: &mut [RowBatch],
+    ) {
         let Some(Some(dealership)) = self.dealerships.get(dealer as usize) else { return };
         let mut writer = Writer { store, rep_names, epoch, rows };
         for cluster in (0..CLUSTERS).filter(|cluster| dealership.shown_segments & (1 << cluster) != 0) {
@@ -208,7 +214,13 @@ impl Intelligence {
     }
 
     /// See [`Intelligence::tell_dealer`].
-    pub fn tell_lead(&self, place: u32, epoch: i64, (store, rep_names): (&EntityStore, &RepNames), rows: &mut [RowBatch]) {
+    pub fn tell_lead(
+        &self,
+        place: u32,
+        epoch: i64,
+        (store, rep_names): (&EntityStore, &RepNames),
+        rows: &mut [RowBatch],
+    ) {
         let Some(state) = self.leads.get(place as usize) else { return };
         let mut writer = Writer { store, rep_names, epoch, rows };
         for (_, table) in LEAD_TABLES.into_iter().enumerate().filter(|(which, _)| state.shown[*which]) {

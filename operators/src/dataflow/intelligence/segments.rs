@@ -22,11 +22,12 @@ impl Turn<'_, '_> {
             }
             return;
         }
-        let Some(fields) = seen.fields else { return };
+        // Another event of the lead says nothing new, whatever the model has learned since.
+        let is_known = self.lead(seen.place).segmented.is_some();
+        let Some(fields) = seen.fields.filter(|_| seen.is_news || !is_known) else { return };
         let Some(clusters) = self.dealership.clusters.as_mut() else { return };
         let clusterings = clusters.clusterings();
-        let is_new = self.shared.leads[seen.place as usize].segmented.is_none();
-        let analysis = if is_new { clusters.analyse(&fields) } else { clusters.score(&fields) };
+        let analysis = if is_known { clusters.score(&fields) } else { clusters.analyse(&fields) };
         let model = clusters.name();
         let is_reclustered = clusters.clusterings() != clusterings;
         let before = self.lead(seen.place).segmented.as_ref();
@@ -58,7 +59,7 @@ impl Turn<'_, '_> {
             self.dealership.dirty_segments = ALL_CLUSTERS;
             self.dealership.segment_updated_ms = [time_ms; CLUSTERS];
         }
-        self.dealership.has_learned |= is_new;
+        self.dealership.has_learned |= !is_known;
         self.lead_mut(seen.place).segmented = Some(Segmented {
             cluster: analysis.cluster as u8,
             segment: analysis.segment,

@@ -66,6 +66,8 @@ pub struct ModelSettings {
     pub oscillators: Option<network::Settings>,
     /// Assignment of leads.
     pub assignment: Option<AssignmentSettings>,
+    /// Ticks at whole multiples of this tell of the team though nothing but phases has changed, in milliseconds.
+    pub report_ms: i64,
     /// A timer fires once its epoch is so far past it, in milliseconds; 0 in a replay of files.
     pub timer_grace_ms: i64,
 }
@@ -77,6 +79,7 @@ impl ModelSettings {
             whaco: Some(WhacoSettings::Calibrated(whaco::settings::Settings::leads())),
             oscillators: Some(network::Settings::default()),
             assignment: Some(AssignmentSettings::default()),
+            report_ms: TICK_MS,
             timer_grace_ms: 0,
         }
     }

@@ -11,10 +11,10 @@
 
 use std::collections::BTreeMap;
 
+use super::Intelligence;
 use super::clusters::CLUSTERS;
 use super::dealership::{Dealership, TeamShown};
 use super::lead_state::{Anomaly, Assigned, Segmented};
-use super::Intelligence;
 use crate::dataflow::rep_names::RepNames;
 use crate::dataflow::snapshot::PartsWriter;
 use crate::domain::binary::{BinaryReader, BinaryWriter, Malformed, PartNames};
@@ -168,6 +168,7 @@ impl Intelligence {
                     rep_names.with_number(assigned.rep, |rep| writer.text(rep));
                     writer.fixed(assigned.score.to_bits());
                     writer.zigzag(assigned.assigned_ms);
+                    writer.zigzag(assigned.epoch);
                     write_message(writer, assigned.message);
                 });
             });
@@ -195,11 +196,7 @@ impl ModelWork {
     }
 }
 
-fn record(
-    writer: &mut PartsWriter,
-    names: &mut PartNames,
-    write: impl FnOnce(&mut BinaryWriter, &mut PartNames),
-) {
+fn record(writer: &mut PartsWriter, names: &mut PartNames, write: impl FnOnce(&mut BinaryWriter, &mut PartNames)) {
     if writer.is_at_start() {
         names.clear();
     }
@@ -402,8 +399,8 @@ fn read_lead(reader: &mut BinaryReader<'_>) -> Result<LeadRecord, Malformed> {
         segmented: read_option(reader, read_segmented)?,
         assigned: read_option(reader, |reader| {
             let rep = reader.text()?.to_vec();
-            let (score, assigned_ms) = (read_double(reader)?, reader.zigzag()?);
-            Ok((rep, Assigned { rep: 0, score, assigned_ms, message: read_message(reader)? }))
+            let (score, assigned_ms, epoch) = (read_double(reader)?, reader.zigzag()?, reader.zigzag()?);
+            Ok((rep, Assigned { rep: 0, score, assigned_ms, epoch, message: read_message(reader)? }))
         })?,
     })
 }

@@ -117,13 +117,14 @@ impl Turn<'_, '_> {
         });
     }
 
-    /// Tells of the team: at a tick, and else if band, bottlenecks or mentoring are others than were told last.
-    pub fn tell_team(&mut self, is_tick: bool) {
+    /// Tells of the team: if it is to be reported while somebody is on duty, and else if band, bottlenecks or mentoring are others than
+    /// were told last.
+    pub fn tell_team(&mut self, reports: bool) {
         let Some(settings) = self.shared.settings.oscillators else { return };
         let team = Team::of(&self.dealership.network, self.shared.workspace);
         let fingerprint = team.fingerprint();
         let is_other = fingerprint != self.dealership.team_fingerprint;
-        if !(is_other || is_tick && team.on_duty > 0) {
+        if !(is_other || reports && team.on_duty > 0) {
             return;
         }
         let shown = TeamShown {
@@ -239,9 +240,7 @@ fn write_bottleneck(json: &mut JsonWriter<'_>, bottleneck: &Bottleneck<'_>) {
 
 fn write_mentoring(json: &mut JsonWriter<'_>, pair: &Mentoring<'_>) {
     json.object(|json| {
-        for (id, name, member) in
-            [("mentorId", "mentorName", pair.mentor), ("menteeId", "menteeName", pair.mentee)]
-        {
+        for (id, name, member) in [("mentorId", "mentorName", pair.mentor), ("menteeId", "menteeName", pair.mentee)] {
             json.key(id);
             json.text(member.id.as_bytes());
             json.key(name);

@@ -48,7 +48,9 @@ impl Intelligence {
             let hash = lead.map_or(0, |(hash, _)| hash);
             let cause = Cause { id: CauseId::Timer(kind, due_ms, hash), time_ms: due_ms, event: None, is_late: false };
             let mut has_fired = true;
-            self.turn(dealership, cause, surroundings, |turn| has_fired = turn.timer(kind, lead.map(|(_, place)| place)));
+            self.turn(dealership, cause, surroundings, |turn| {
+                has_fired = turn.timer(kind, lead.map(|(_, place)| place))
+            });
             if has_fired {
                 dealership.fired_until_ms = dealership.fired_until_ms.max(due_ms);
             }
@@ -98,7 +100,8 @@ impl Turn<'_, '_> {
             }
             (TimerKind::Tick, _) => {
                 self.dealership.network.advance(due_ms, self.shared.workspace);
-                self.tell_team(true);
+                let reports = due_ms.rem_euclid(self.shared.settings.report_ms.max(1)) == 0;
+                self.tell_team(reports);
                 self.dealership.schedule_tick(due_ms);
             }
             (TimerKind::Midnight, _) => {

@@ -11,6 +11,7 @@
 
 mod clusters;
 mod confidence;
+mod exponential;
 pub mod features;
 pub mod lead;
 pub mod model;
@@ -30,3 +31,4 @@ pub mod settings;
 pub mod sizes;
 pub mod snapshot;
 mod tail;
+mod typical;

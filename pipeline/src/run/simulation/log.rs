@@ -86,7 +86,7 @@ impl LogReader for Reader {
                 return Err(misuse("a partition that is not there, or is assigned already"));
             }
             let position = match start.from {
-                StartOffset::Earliest => 0,
+                StartOffset::Earliest => self.log.storage().bounds(&place).earliest,
                 StartOffset::At(offset) => offset,
             };
             self.slots.push(Slot { place, position, paused: false, end_told: false });
@@ -115,6 +115,16 @@ impl LogReader for Reader {
             let slot = &mut self.slots[index];
             if slot.paused {
                 continue;
+            }
+            let bounds = storage.bounds(&slot.place);
+            if slot.position < bounds.earliest {
+                slot.paused = true;
+                return Err(LogError::OffsetOutOfRange {
+                    partition: slot.place.clone(),
+                    position: slot.position,
+                    earliest: bounds.earliest,
+                    latest: bounds.end,
+                });
             }
             let number = PartitionSlot(index as u32);
             let (mut given, mut whole, mut left_out) = (0, true, false);
@@ -221,7 +231,8 @@ impl LogCommitter for Committer {
         if storage.random.chance(faults.fatal) {
             self.number = None;
             storage.end(id, false);
-            return CommitOutcome::Fatal { error: misuse("a simulated failure for good") };
+            let (what, reason) = ("committing".to_owned(), "a simulated failure for good".to_owned());
+            return CommitOutcome::Fatal { error: LogError::Refused { what, reason } };
         }
         let forgotten = storage.defect == Defect::ForgottenCommit && storage.random.chance(0.1);
         storage.end(id, !forgotten);

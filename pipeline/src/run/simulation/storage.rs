@@ -45,6 +45,8 @@ struct Transaction {
 struct Partition {
     records: Vec<Stored>,
     end: u64,
+    /// Records before it have expired: nobody reads them any more, and the truth remembers them.
+    earliest: u64,
 }
 
 /// Chances of what may go wrong, each from 0 to 1.
@@ -143,6 +145,12 @@ impl Storage {
         self.topics.get(topic).map_or(0, Vec::len)
     }
 
+    /// Lets the records of a partition expire before an offset.
+    pub(super) fn expire(&mut self, place: &TopicPartition, before: u64) {
+        let partition = self.partition_mut(place);
+        partition.earliest = partition.earliest.max(before.min(partition.end));
+    }
+
     /// Raises the number of partitions.
     pub(super) fn add_partition(&mut self, topic: &str) {
         self.topics.get_mut(topic).unwrap().push(Partition::default());
@@ -163,7 +171,7 @@ impl Storage {
             let is_open = |record: &&Stored| record.transaction.is_some_and(|id| self.is_unsettled(id, place));
             stable_end = partition.records.iter().find(is_open).map_or(partition.end, |record| record.offset);
         }
-        PartitionBounds { earliest: 0, stable_end, end: partition.end }
+        PartitionBounds { earliest: partition.earliest, stable_end, end: partition.end }
     }
 
     fn is_unsettled(&self, id: usize, place: &TopicPartition) -> bool {

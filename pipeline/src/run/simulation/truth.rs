@@ -22,7 +22,7 @@ use super::super::commits::Published;
 use super::super::starting::StartError;
 use super::instance::MAX_FUTURE_MS;
 use super::log::SimulatedLog;
-use crate::messages::{DEAD_LETTERS, EPOCHS, letter_message};
+use crate::messages::{DEAD_LETTERS, EPOCHS, letter_message, model_message};
 
 /// The cells of a row, as bytes.
 type Cells = Vec<Option<Vec<u8>>>;
@@ -40,6 +40,8 @@ pub(super) struct Truth {
     committed: Vec<Binding>,
     /// Of each epoch that was published, what it gave.
     digests: Vec<u64>,
+    /// Row versions by table and epoch.
+    versions: BTreeMap<u8, BTreeMap<i64, usize>>,
     /// The live rows by table and key.
     tables: BTreeMap<(u8, Cells), Cells>,
 }
@@ -95,11 +97,27 @@ impl Truth {
             None => {
                 self.digests.push(digest);
                 for version in versions {
+                    *self.versions.entry(version.0).or_default().entry(epoch).or_default() += 1;
                     self.apply(version);
                 }
             }
         }
         Ok(())
+    }
+
+    /// An epoch in which a table has another number of versions than found, if any: what there are and what was found.
+    pub(super) fn differing_versions(
+        &self,
+        table: TableId,
+        found: &BTreeMap<i64, usize>,
+    ) -> Option<(i64, usize, usize)> {
+        let none = BTreeMap::new();
+        let expected = self.versions.get(&(table as u8)).unwrap_or(&none);
+        let epochs = expected.keys().chain(found.keys());
+        let count = |counts: &BTreeMap<i64, usize>, epoch: &i64| counts.get(epoch).copied().unwrap_or_default();
+        epochs
+            .map(|epoch| (*epoch, count(expected, epoch), count(found, epoch)))
+            .find(|(_, expected, found)| expected != found)
     }
 
     fn apply(&mut self, (table, change, cells): Version) {
@@ -211,7 +229,9 @@ fn versions(published: &Published) -> Vec<Version> {
 }
 
 fn digest(published: &Published, versions: &[Version]) -> u64 {
-    let messages: Vec<_> = published.output.letters.iter().map(letter_message).collect();
+    let letters = published.output.letters.iter().map(letter_message);
+    let said = published.output.messages.iter().map(|message| model_message(message.view()));
+    let messages: Vec<_> = letters.chain(said).collect();
     xxh3_64(format!("{} {} {messages:?} {versions:?}", published.binding.epoch, published.output.events).as_bytes())
 }
 

@@ -4,11 +4,14 @@
 //!   seed ─▶ settings, faults ─▶ hundreds of actions, invariants after each ─▶ heal ─▶ all committed within a bound ─▶ results
 //! ```
 
-use connectors::log::TopicPartition;
+use connectors::log::{LogError, TopicPartition};
+use connectors::testing::faulty_objects::ObjectDefect;
 use operators::domain::event::Topic;
 
+use super::super::archive_reader::missing_in_archive;
 use super::super::clock::{CLOCK_AHEAD_MS_MAX, Reading};
 use super::super::commits::Turn;
+use super::super::keeper;
 use super::super::live::RunError;
 use super::super::recovery::{Action as Recovered, Input, Recovery};
 use super::super::starting::{StartError, describe_inputs};
@@ -16,8 +19,9 @@ use super::instance::{Instance, InstanceSettings};
 use super::log::SimulatedLog;
 use super::producer::Producer;
 use super::storage::{Defect, Faults, Storage};
+use super::stores::Stores;
 use super::truth::Truth;
-use crate::messages::{DEAD_LETTERS, EPOCHS};
+use crate::messages::{EPOCHS, OUTPUT_TOPICS};
 use crate::simulate::random::Random;
 
 /// True time at the beginning, in UTC milliseconds.
@@ -34,7 +38,7 @@ const ROUNDS_MAX: usize = 200;
 const STEPS_MAX: usize = 10_000;
 
 /// What may happen, with its weight.
-const ACTIONS: [(Action, f64); 18] = [
+const ACTIONS: [(Action, f64); 23] = [
     (Action::Produce, 12.0),
     (Action::Feed, 22.0),
     (Action::Work, 20.0),
@@ -53,6 +57,11 @@ const ACTIONS: [(Action, f64); 18] = [
     (Action::AddPartition, 0.3),
     (Action::LookForPartitions, 0.8),
     (Action::ChangeFaults, 0.5),
+    (Action::Keep, 14.0),
+    (Action::ChangeStoreFaults, 0.8),
+    (Action::Expire, 0.6),
+    (Action::BeginReading, 0.5),
+    (Action::EndReading, 0.5),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +84,11 @@ enum Action {
     AddPartition,
     LookForPartitions,
     ChangeFaults,
+    Keep,
+    ChangeStoreFaults,
+    Expire,
+    BeginReading,
+    EndReading,
 }
 
 /// What one simulation came to.
@@ -114,10 +128,13 @@ struct Process {
     /// Epochs that it has published, with those before a checkpoint.
     published: usize,
     stands_still: bool,
+    /// Which of all instances it is.
+    run: u64,
 }
 
 struct World {
     log: SimulatedLog,
+    stores: Stores,
     random: Random,
     settings: InstanceSettings,
     wall_ms: i64,
@@ -127,7 +144,17 @@ struct World {
     foreign: Vec<usize>,
     truth: Truth,
     report: Report,
+    /// Instances that were started, whatever came of it.
+    runs: u64,
+    /// The last of them that came to run.
+    power: u64,
     is_verbose: bool,
+}
+
+/// Whether a start failed because of a store that fails for now.
+fn is_of_store(error: &RunError) -> bool {
+    let sentence = error.to_string();
+    sentence.contains("simulated: ") || sentence.contains("the disk is full")
 }
 
 /// Runs the simulation of one seed.
@@ -135,7 +162,20 @@ struct World {
 /// # Errors
 /// With the invariant that does not hold.
 pub(super) fn simulate(seed: u64, defect: Defect, is_verbose: bool) -> Result<Report, String> {
-    let mut world = World::new(seed, defect, is_verbose);
+    simulate_with(seed, defect, ObjectDefect::None, is_verbose)
+}
+
+/// The same on stores that may be broken, too.
+///
+/// # Errors
+/// As [`simulate`].
+pub(super) fn simulate_with(
+    seed: u64,
+    defect: Defect,
+    store_defect: ObjectDefect,
+    is_verbose: bool,
+) -> Result<Report, String> {
+    let mut world = World::new(seed, defect, store_defect, is_verbose);
     let steps = 100 + world.random.below(300);
     for step in 0..steps {
         world.report.steps = step;
@@ -147,17 +187,20 @@ pub(super) fn simulate(seed: u64, defect: Defect, is_verbose: bool) -> Result<Re
 }
 
 impl World {
-    fn new(seed: u64, defect: Defect, is_verbose: bool) -> Self {
+    fn new(seed: u64, defect: Defect, store_defect: ObjectDefect, is_verbose: bool) -> Self {
         let mut random = Random::new(seed, 0);
         let mut storage = Storage::new(Random::new(seed, 1), defect);
         for topic in Topic::ALL {
             storage.create_topic(topic.name(), 1 + random.below(3) as usize);
         }
-        storage.create_topic(DEAD_LETTERS, 1 + random.below(3) as usize);
+        for topic in OUTPUT_TOPICS {
+            storage.create_topic(topic, 1 + random.below(3) as usize);
+        }
         storage.create_topic(EPOCHS, 1);
         storage.faults = Faults::seeded(&mut random);
         World {
             log: SimulatedLog::new(storage),
+            stores: Stores::new(seed, store_defect),
             settings: InstanceSettings::seeded(&mut random),
             random,
             wall_ms: BEGIN_MS,
@@ -167,6 +210,8 @@ impl World {
             foreign: Vec::new(),
             truth: Truth::default(),
             report: Report::default(),
+            runs: 0,
+            power: 0,
             is_verbose,
         }
     }
@@ -210,7 +255,7 @@ impl World {
             Action::EndForeign => self.end_foreign(),
             Action::Settle => self.log.storage().settle(false),
             Action::AddPartition => {
-                let topics = Topic::ALL.map(Topic::name).into_iter().chain([DEAD_LETTERS]).collect::<Vec<_>>();
+                let topics = Topic::ALL.map(Topic::name).into_iter().chain(OUTPUT_TOPICS).collect::<Vec<_>>();
                 let topic = *self.random.pick(&topics);
                 let mut storage = self.log.storage();
                 if storage.partitions(topic) < PARTITIONS_MAX {
@@ -222,7 +267,11 @@ impl World {
                 self.log.storage().faults = faults;
             }
             Action::Start => return self.start(),
-            Action::Feed | Action::Work | Action::Commit
+            Action::ChangeStoreFaults => self.stores.change_faults(&mut self.random),
+            Action::Expire => return self.expire(),
+            Action::BeginReading => return self.stores.begin_reading(self.store_now_ms()),
+            Action::EndReading => return self.stores.end_reading(self.store_now_ms()),
+            Action::Feed | Action::Work | Action::Commit | Action::Keep
                 if self.processes.get(process).is_some_and(|process| process.stands_still) => {}
             _ if self.processes.is_empty() => return self.start(),
             Action::Feed => return self.feed(process),
@@ -234,6 +283,13 @@ impl World {
                 let (messages, turns) = (self.random.below(12) as usize, 1 + self.random.below(4));
                 for turn in 0..turns {
                     if self.commit(process, if turn == 0 { messages } else { 0 })? != Some(Turn::Busy) {
+                        break;
+                    }
+                }
+            }
+            Action::Keep => {
+                for _ in 0..=self.random.below(6) {
+                    if !self.keep(process)? {
                         break;
                     }
                 }
@@ -254,6 +310,46 @@ impl World {
             Action::Drain => return self.drain(process),
         }
         Ok(())
+    }
+
+    /// What the stores' own clock says.
+    fn store_now_ms(&self) -> i64 {
+        BEGIN_MS + self.monotonic_ms
+    }
+
+    /// Lets records expire that the archive holds.
+    fn expire(&mut self) -> Result<(), String> {
+        let archived = self.stores.archived()?;
+        if archived.is_empty() {
+            return Ok(());
+        }
+        let range = self.random.pick(&archived).clone();
+        let before = range.first + self.random.below(range.next - range.first + 1);
+        self.log.storage().expire(&TopicPartition::new(range.topic.as_str(), range.partition), before);
+        Ok(())
+    }
+
+    /// One turn of an instance's keeper; false if the instance has ended with it.
+    fn keep(&mut self, process: usize) -> Result<bool, String> {
+        let now = self.now();
+        self.stores.set_now(self.store_now_ms());
+        let turn = self.processes[process].instance.keep(now);
+        self.stores.check(&self.truth, self.power)?;
+        let keeper::Turn::Stop(reason) = turn else { return Ok(true) };
+        self.check_keeping_ended(process, &reason)?;
+        self.tell("an instance ends: its stores are another's");
+        self.processes.remove(process);
+        self.report.ends += 1;
+        Ok(false)
+    }
+
+    /// Only a later one may have taken an instance's stores, whatever became of it since.
+    fn check_keeping_ended(&self, process: usize, reason: &str) -> Result<(), String> {
+        let by = reason.split('"').find_map(|part| part.strip_prefix("simulated ")?.parse::<u64>().ok());
+        if reason.contains("another instance writes") && by > Some(self.processes[process].run) {
+            return Ok(());
+        }
+        Err(format!("keeping of instance {} ends: {reason}", self.processes[process].run))
     }
 
     fn produce(&mut self) {
@@ -290,18 +386,30 @@ impl World {
             self.processes.remove(0);
             self.report.ends += 1;
         }
-        let started = Instance::start(&self.log, self.settings, self.now());
+        self.stores.set_now(self.store_now_ms());
+        self.runs += 1;
+        let incarnation = format!("simulated {}", self.runs);
+        let started = Instance::start(&self.log, &self.stores, &incarnation, self.settings, self.now());
         self.truth.follow(&self.log)?;
         match started {
             Ok(instance) => {
                 self.report.starts += 1;
+                self.power = self.runs;
                 self.tell(&format!("run {} starts", instance.incarnation));
                 let before = |epoch| instance.begins_after.is_some_and(|last| epoch <= last);
                 let published = self.truth.committed().iter().take_while(|binding| before(binding.epoch)).count();
-                self.processes.push(Process { instance, published, stands_still: false });
+                self.processes.push(Process { instance, published, stands_still: false, run: self.runs });
+                // The one before may keep on for a moment.
+                let before = self.processes.len().checked_sub(2).filter(|_| self.random.chance(0.5));
+                for _ in 0..4 {
+                    if !before.map_or(Ok(false), |before| self.keep(before))? {
+                        break;
+                    }
+                }
                 Ok(())
             }
             Err(RunError::Log(error) | RunError::Start(StartError::Log(error))) if error.is_retriable() => Ok(()),
+            Err(error) if is_of_store(&error) => Ok(()),
             // Too far back for now: time will pass.
             Err(RunError::Clock(_))
                 if self.truth.last_epoch().is_some_and(|last| last - self.wall_ms > CLOCK_AHEAD_MS_MAX) =>
@@ -342,6 +450,13 @@ impl World {
                 self.wall_ms = BEGIN_MS + self.monotonic_ms;
                 Ok(())
             }
+            // What it was about to read has expired: the next start reads the archive.
+            Err(RunError::Log(LogError::OffsetOutOfRange { .. })) => {
+                self.tell("an instance ends: records expired before it");
+                self.processes.remove(process);
+                self.report.ends += 1;
+                Ok(())
+            }
             Err(error) => Err(format!("feeding ends: {error}")),
         }
     }
@@ -354,10 +469,11 @@ impl World {
         for published in one.instance.published() {
             self.truth.published(one.published, &published)?;
             one.published += 1;
+            one.instance.hand_to_keeper(published);
         }
         let Turn::Stop(reason) = &turn else { return Ok(Some(turn)) };
-        let is_youngest = process + 1 == self.processes.len();
-        let is_simulated = reason.contains("simulated") || (reason.contains("has taken over") && !is_youngest);
+        // One that lost its committer opens another, and so takes power even from one that started after it.
+        let is_simulated = reason.contains("simulated") || reason.contains("has taken over");
         if !is_simulated {
             return Err(format!("committing ends: {reason}"));
         }
@@ -369,8 +485,17 @@ impl World {
 
     /// Ends an instance as a signal does: what was closed is committed first, unless that is not possible.
     fn drain(&mut self, process: usize) -> Result<(), String> {
-        let instance = &mut self.processes[process].instance;
-        instance.drain();
+        let now = self.now();
+        self.stores.set_now(self.store_now_ms());
+        match self.processes[process].instance.drain(now) {
+            Ok(()) => {}
+            Err(RunError::Clock(_)) => {
+                self.processes.remove(process);
+                self.report.ends += 1;
+                return Ok(());
+            }
+            Err(error) => return Err(format!("draining ends: {error}")),
+        }
         for _ in 0..STEPS_MAX {
             match self.commit(process, 0)? {
                 None => return Ok(()),
@@ -382,6 +507,8 @@ impl World {
                     if closed != last {
                         return Err(format!("an instance drained after epoch {last:?} and had closed {closed:?}"));
                     }
+                    one.instance.end_keeping(now);
+                    self.stores.check(&self.truth, self.power)?;
                     return Ok(());
                 }
                 Some(Turn::Busy | Turn::Pause(_)) => {}
@@ -408,6 +535,7 @@ impl World {
             }
             storage.settle(true);
         }
+        self.stores.heal();
         self.processes.iter_mut().for_each(|process| process.stands_still = false);
         let rounds_max = ROUNDS_MAX + self.records_in() * 2;
         for _ in 0..rounds_max {
@@ -431,11 +559,27 @@ impl World {
                     }
                 }
             }
+            if !self.processes.is_empty() {
+                self.keep(0)?;
+            }
             if self.truth.is_whole(&self.log) {
-                return Ok(());
+                return self.end_well();
             }
         }
         Err(format!("not every record is committed after {rounds_max} rounds"))
+    }
+
+    /// Ends the last instance as a signal does, on stores that are whole: then everything is in them.
+    fn end_well(&mut self) -> Result<(), String> {
+        let Some(mut last) = self.processes.pop() else { return self.stores.check(&self.truth, self.power) };
+        let now = self.now();
+        match last.instance.end_keeping(now) {
+            (keeper::Turn::Stop(reason), _) => return Err(format!("keeping ends after healing: {reason}")),
+            (_, false) => return Err("history is not written at the end".to_owned()),
+            _ => {}
+        }
+        self.stores.check(&self.truth, self.power)?;
+        if self.settings.archives { self.stores.check_whole(&self.truth, &self.log) } else { Ok(()) }
     }
 
     fn records_in(&self) -> usize {
@@ -467,11 +611,16 @@ impl World {
             recovery.handle(input);
         }
         recovery.handle(Input::BindingsRead(bindings.clone()));
-        let Recovered::Go(plan) = recovery.handle(Input::TopicsDescribed(topics)) else {
-            return Err("a fresh start is refused".to_owned());
+        let mut action = recovery.handle(Input::TopicsDescribed(topics));
+        if let Recovered::FindArchived(ranges) = &action {
+            let missing = missing_in_archive(&self.stores.history(), ranges).map_err(|error| error.to_string())?;
+            action = recovery.handle(Input::ArchiveSearched(missing));
+        }
+        let Recovered::Go(plan) = action else {
+            return Err(format!("a fresh start is refused: {action:?}"));
         };
         let count = bindings.len();
-        let followed = Instance::follow(&self.log, self.settings, bindings, &plan, self.now());
+        let followed = Instance::follow(&self.log, &self.stores, self.settings, bindings, &plan, self.now());
         let mut follower = followed.map_err(|error| error.to_string())?;
         let mut published = 0;
         for _ in 0..ROUNDS_MAX + self.records_in() * 2 {
