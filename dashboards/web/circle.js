@@ -60,13 +60,20 @@ function turn(member, phase) {
 
 /** Members that stand close together take turns on the ring and inside it, so that each can be read. */
 function lanes(members) {
-  const sorted = members.filter((member) => member.phase !== null).sort((a, b) => a.phase - b.phase);
+  const sorted = members.filter((member) => member.phase !== null).sort((a, b) => a.phase - b.phase || (a.id < b.id ? -1 : 1));
+  const gap = (index) => {
+    const before = sorted[(index + sorted.length - 1) % sorted.length].phase;
+    return sorted.length === 1 ? TURN : (((sorted[index].phase - before) % TURN) + TURN) % TURN;
+  };
+  // Round the circle from where nobody stands.
+  const gaps = sorted.map((_, index) => gap(index));
+  const first = gaps.indexOf(Math.max(...gaps));
   const lane = new Map();
   let row = 0;
-  sorted.forEach((member, index) => {
-    const gap = index === 0 ? TURN : member.phase - sorted[index - 1].phase;
-    row = gap < 0.24 ? (row + 1) % 3 : 0;
-    lane.set(member.id, [0, -26, -52][row]);
+  sorted.forEach((_, step) => {
+    const index = (first + step) % sorted.length;
+    row = step > 0 && gaps[index] < 0.24 ? (row + 1) % 3 : 0;
+    lane.set(sorted[index].id, [0, -26, -52][row]);
   });
   return lane;
 }
