@@ -82,7 +82,7 @@ export function bars(svg, days, label) {
     });
     const shown = (days.length - 1 - index) % every === 0;
     return s('g', {}, s('title', {}, day.title), ...rects,
-      shown && s('text', { class: 'chart-day', x: middle, y: height - 7, 'text-anchor': 'middle' }, day.label));
+      shown && s('text', { class: 'chart-day', x: middle, y: height - 7, 'text-anchor': middle > width - 30 ? 'end' : 'middle' }, day.label));
   });
   svg.drawn = drawn;
   svg.replaceChildren(...grid, ...columns);

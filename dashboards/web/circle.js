@@ -38,7 +38,7 @@ export function circle(svg) {
       return s('line', { class: 'circle-tick', x1, y1, x2, y2 });
     }),
     ...STAGES.map((stage, quarter) => {
-      const [x, y] = at((quarter * TURN) / 4 + TURN / 8, RADIUS - 56);
+      const [x, y] = at((quarter * TURN) / 4 + TURN / 8, RADIUS + 34);
       return s('text', { class: 'circle-stage', x, y, 'text-anchor': 'middle', 'dominant-baseline': 'middle' }, stage);
     }),
     s('line', { class: 'circle-arrow', x1: CENTRE, y1: CENTRE, x2: CENTRE, y2: CENTRE }),
@@ -58,15 +58,22 @@ function turn(member, phase) {
   });
 }
 
-/** Members that stand close together take turns outside and inside the ring, so that each can be read. */
+/** Members that stand close together take turns on the ring and inside it, so that each can be read. */
 function lanes(members) {
-  const sorted = members.filter((member) => member.phase !== null).sort((a, b) => a.phase - b.phase);
+  const sorted = members.filter((member) => member.phase !== null).sort((a, b) => a.phase - b.phase || (a.id < b.id ? -1 : 1));
+  const gap = (index) => {
+    const before = sorted[(index + sorted.length - 1) % sorted.length].phase;
+    return sorted.length === 1 ? TURN : (((sorted[index].phase - before) % TURN) + TURN) % TURN;
+  };
+  // Round the circle from where nobody stands.
+  const gaps = sorted.map((_, index) => gap(index));
+  const first = gaps.indexOf(Math.max(...gaps));
   const lane = new Map();
   let row = 0;
-  sorted.forEach((member, index) => {
-    const gap = index === 0 ? TURN : member.phase - sorted[index - 1].phase;
-    row = gap < 0.24 ? (row + 1) % 3 : 0;
-    lane.set(member.id, [0, 26, -26][row]);
+  sorted.forEach((_, step) => {
+    const index = (first + step) % sorted.length;
+    row = step > 0 && gaps[index] < 0.24 ? (row + 1) % 3 : 0;
+    lane.set(sorted[index].id, [0, -26, -52][row]);
   });
   return lane;
 }

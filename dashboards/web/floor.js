@@ -37,7 +37,7 @@ function showTiles(floor) {
   const days = floor.kpis;
   const today = days.find((day) => day.day === floor.today) ?? null;
   keyed(byId('tiles'), TILES, (tile) => tile.id,
-    (tile) => h('div', { class: 'tile' }, h('dt', {}, tile.label), h('dd', {}), s('svg', { class: 'spark', role: 'img' })),
+    (tile) => h('div', { class: 'tile' }, h('dt', {}, tile.label), h('dd', {}), h('dd', { class: 'curve' }, s('svg', { class: 'spark', role: 'img' }))),
     (element, tile) => {
       easeNumber(element.querySelector('dd'), tile.value(today), tile.write);
       const recent = days.slice(-14);
@@ -134,7 +134,20 @@ function showLeads(floor) {
   if (more > 0) list.append(h('li', { class: 'note more' }, `and ${number(more)} more`));
 }
 
-function showSegments(segments) {
+/** Clusters of one segment are shown as one. */
+function bySegment(clusters) {
+  const segments = new Map();
+  for (const { id, name, priority, customers, outliers } of clusters) {
+    const own = segments.get(name) ?? { id: name ?? id, name, priority, customers: 0, outliers: 0 };
+    own.customers += customers;
+    own.outliers += outliers;
+    segments.set(name, own);
+  }
+  return [...segments.values()];
+}
+
+function showSegments(clusters) {
+  const segments = bySegment(clusters);
   const total = segments.reduce((sum, segment) => sum + segment.customers, 0);
   text(byId('segments-lead'), total > 0 ? `${number(total)} customers` : '');
   const list = byId('segments');

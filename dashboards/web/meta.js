@@ -8,6 +8,8 @@ import { brief, duration, measure, number, words } from './format.js';
 import { announce, begin, empty } from './page.js';
 
 const ASK_EVERY_MS = 2000;
+/** Reasons that are shown, the most frequent first. */
+const REASONS_MAX = 6;
 /** Seconds that the sparklines show. */
 const SECONDS = 60;
 
@@ -37,7 +39,7 @@ let last = null;
 function showTiles() {
   advance();
   keyed(byId('tiles'), TILES, (tile) => tile.id,
-    (tile) => h('div', { class: 'tile' }, h('dt', {}, tile.label), h('dd', {}), tile.series && s('svg', { class: 'spark', role: 'img' })),
+    (tile) => h('div', { class: 'tile' }, h('dt', {}, tile.label), h('dd', {}), tile.series && h('dd', { class: 'curve' }, s('svg', { class: 'spark', role: 'img' }))),
     (element, tile) => {
       easeNumber(element.querySelector('dd'), tile.value(last), tile.write);
       if (tile.series) sparkline(element.querySelector('svg'), tile.series().slice(0, -1), `${tile.label} over the last minute`);
@@ -101,7 +103,7 @@ function showRejected(reasons) {
   }
   for (const child of [...list.children]) if (!child.dataset.key) child.remove();
   const greatest = Math.max(...reasons.map((reason) => reason.records));
-  keyed(list, reasons, (reason) => reason.reason,
+  keyed(list, reasons.slice(0, REASONS_MAX), (reason) => reason.reason,
     () => h('li', {}, h('span', { class: 'segment-name' }), h('span', { class: 'segment-count' }),
       s('svg', { class: 'meter', viewBox: '0 0 100 4', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
         s('rect', { class: 'meter-track', width: 100, height: 4, rx: 1 }), s('rect', { class: 'meter-fill', height: 4, rx: 1 }))),

@@ -27,6 +27,8 @@ use crate::serving::Serving;
 use crate::signals::stop_on_signals;
 use crate::simulate::{DisorderOptions, SimulateOptions, StartDate, simulate};
 
+/// Days of a world that ends tomorrow: few, so that something happens every few seconds.
+const LIVE_DAYS: u32 = 7;
 /// How often the demo looks whether everything is through.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -67,6 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     // What ends by itself is the same every time; what is looked at happens now: its world ends tomorrow.
     let is_live = !arguments.exit && arguments.rate.is_none();
     if is_live {
+        options.days = LIVE_DAYS;
         options.start = StartDate::days_before(now_ms(), options.days - 1).unwrap_or_default();
     }
     simulate(&options).map_err(CommandError::failed)?;

@@ -5,6 +5,10 @@
 //!           └─ sql            ─▶ live tables, all dealers   ─┴▶ value ─▶ absent | stale | breached | fresh
 //! ```
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -140,13 +144,14 @@ impl System {
         if kept { PromiseStatus::Fresh } else { PromiseStatus::Breached }
     }
 
-    fn of_metric(&self, reading: &Reading) -> Option<f64> {
+    /// The number; percentiles are of what was observed since an earlier reading.
+    fn of_metric(&self, reading: &Reading, since: Option<&Reading>) -> Option<f64> {
         let metric = self.metric.as_deref()?;
         match self.reduce? {
             Reduce::Max => reading.max(metric),
             Reduce::Sum => reading.sum(metric),
-            Reduce::P50 => reading.quantile(metric, 0.5),
-            Reduce::P99 => reading.quantile(metric, 0.99),
+            Reduce::P50 => reading.quantile(metric, 0.5, since),
+            Reduce::P99 => reading.quantile(metric, 0.99, since),
             Reduce::Share => {
                 let whole = reading.sum(self.over.as_deref()?).filter(|whole| *whole > 0.0)?;
                 Some(reading.sum(metric)? / whole)
@@ -155,9 +160,14 @@ impl System {
     }
 
     /// The promise with its present value. A question that fails gives no value, and is told in the log.
-    pub async fn present(&self, reading: &Reading, questions: &mut Questions<'_>, quiet_seconds: f64) -> PromiseBody {
+    pub async fn present(
+        &self,
+        (reading, since): (&Reading, Option<&Reading>),
+        questions: &mut Questions<'_>,
+        quiet_seconds: f64,
+    ) -> PromiseBody {
         let value = match &self.sql {
-            None => self.of_metric(reading),
+            None => self.of_metric(reading, since),
             Some(query) => {
                 let table = self.needs.as_deref().unwrap_or("daily_kpis");
                 match questions.ask_model(table, query).await {
@@ -179,8 +189,39 @@ impl System {
             target: self.target,
             unit: self.unit.clone(),
             value,
-            status: self.judge(value, quiet_seconds),
+            // Something was observed once, and nothing in the last minutes.
+            status: if value.is_none() && self.of_metric(reading, None).is_some() {
+                PromiseStatus::Stale
+            } else {
+                self.judge(value, quiet_seconds)
+            },
         }
+    }
+}
+
+/// Readings of the last minutes: a percentile since the start would never forget a slow beginning.
+#[derive(Debug, Default)]
+pub struct Readings {
+    kept: Mutex<VecDeque<(Instant, Arc<Reading>)>>,
+}
+
+/// How far back a percentile looks.
+const WINDOW: Duration = Duration::from_mins(5);
+/// The least distance of two readings that are kept.
+const READ_EVERY: Duration = Duration::from_secs(10);
+
+impl Readings {
+    /// Keeps a reading, and gives the one that percentiles are told since: the oldest of the window.
+    pub fn since(&self, reading: &Arc<Reading>) -> Option<Arc<Reading>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        while kept.len() > 1 && kept[1].0.elapsed() > WINDOW {
+            kept.pop_front();
+        }
+        let since = kept.front().map(|(_, reading)| Arc::clone(reading));
+        if kept.back().is_none_or(|(at, _)| at.elapsed() >= READ_EVERY) {
+            kept.push_back((Instant::now(), Arc::clone(reading)));
+        }
+        since
     }
 }
 

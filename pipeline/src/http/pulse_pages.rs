@@ -207,13 +207,14 @@ pub struct MetaBody {
 )]
 pub async fn meta(State(state): State<Arc<HttpState>>, caller: Caller) -> Result<Json<MetaBody>, Problem> {
     caller.require_all_dealers()?;
-    let reading = state.metrics.reading();
+    let reading = Arc::new(state.metrics.reading());
+    let since = state.readings.since(&reading);
     let mut questions = Questions::begin(&state, &caller, None).await?;
     let epoch = state.engine.tables().epoch();
     let quiet_seconds = (now_ms() - epoch) as f64 / 1_000.0;
     let mut systems = Vec::new();
     for system in &state.manifest.system {
-        systems.push(system.present(&reading, &mut questions, quiet_seconds).await);
+        systems.push(system.present((&reading, since.as_deref()), &mut questions, quiet_seconds).await);
     }
     let (lags, delays) =
         (reading.series("dealerflow_input_lag_records"), reading.series("dealerflow_watermark_delay_seconds"));
@@ -238,7 +239,7 @@ pub async fn meta(State(state): State<Arc<HttpState>>, caller: Caller) -> Result
     rejected.sort_by(|left, right| right.records.cmp(&left.records).then_with(|| left.reason.cmp(&right.reason)));
     Ok(Json(MetaBody {
         epoch,
-        visible_seconds: reading.quantile("dealerflow_epoch_commit_seconds", 0.5),
+        visible_seconds: reading.quantile("dealerflow_epoch_commit_seconds", 0.5, since.as_deref()),
         lag_records: reading.sum("dealerflow_input_lag_records").unwrap_or_default() as i64,
         state_rows: reading.sum("dealerflow_state_rows").unwrap_or_default() as i64,
         systems,

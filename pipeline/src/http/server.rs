@@ -16,7 +16,7 @@ use super::appender::Appender;
 use super::caller::Callers;
 use super::commands::Results;
 use super::epoch_board::{EpochBoard, SettledEpoch};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Readings};
 use super::pulse::{EpochFacts, Pulse, PulseFeed, start_pulse};
 use super::rate::Rates;
 use super::routes::router;
@@ -133,6 +133,7 @@ impl HttpServer {
             teams: Arc::clone(&teams),
             results: Results::new(config.http.results_max as usize),
             manifest: Manifest::embedded(),
+            readings: Readings::default(),
             limits,
             ended: watch::Sender::new(false),
             ready: Arc::clone(&control.ready),

@@ -11,7 +11,7 @@ use super::appender::Appender;
 use super::caller::Callers;
 use super::commands::Results;
 use super::epoch_board::EpochBoard;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Readings};
 use super::problem::Problem;
 use super::pulse::Pulse;
 use super::rate::Rates;
@@ -54,6 +54,8 @@ pub struct HttpState {
     pub results: Results,
     /// What each system promises.
     pub manifest: Manifest,
+    /// What was counted a few minutes ago.
+    pub readings: Readings,
     /// Bounds.
     pub limits: HttpLimits,
     /// Set when the server ends: streams end with it.

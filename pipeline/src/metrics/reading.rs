@@ -70,11 +70,12 @@ impl Reading {
         self.series(name).into_iter().map(|series| series.value).reduce(|left, right| left + right)
     }
 
-    /// A quantile of all that a histogram observed, within its bucket in proportion; none before the first observation.
-    pub fn quantile(&self, name: &str, share: f64) -> Option<f64> {
-        let family = self.family(name)?;
+    /// The buckets of a histogram, over all its series: upper bound, and how many were observed up to it.
+    fn buckets(&self, name: &str) -> (Vec<(f64, u64)>, u64) {
         let mut buckets: Vec<(f64, u64)> = Vec::new();
-        for metric in family.get_metric() {
+        let mut total = 0;
+        for metric in self.family(name).iter().flat_map(|family| family.get_metric()) {
+            total += metric.get_histogram().get_sample_count();
             for (place, bucket) in metric.get_histogram().get_bucket().iter().enumerate() {
                 match buckets.get_mut(place) {
                     Some(own) => own.1 += bucket.cumulative_count(),
@@ -82,7 +83,19 @@ impl Reading {
                 }
             }
         }
-        let total = family.get_metric().iter().map(|metric| metric.get_histogram().get_sample_count()).sum::<u64>();
+        (buckets, total)
+    }
+
+    /// A quantile of what a histogram observed since an earlier reading (or at all), within its bucket in proportion; none if nothing was.
+    pub fn quantile(&self, name: &str, share: f64, since: Option<&Reading>) -> Option<f64> {
+        let (mut buckets, mut total) = self.buckets(name);
+        if let Some(since) = since {
+            let (before, total_before) = since.buckets(name);
+            total = total.saturating_sub(total_before);
+            for (own, before) in buckets.iter_mut().zip(before) {
+                own.1 = own.1.saturating_sub(before.1);
+            }
+        }
         if total == 0 {
             return None;
         }

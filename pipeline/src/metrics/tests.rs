@@ -132,13 +132,21 @@ fn series_are_bounded_whatever_is_counted() {
 #[test]
 fn quantiles_lie_within_their_bucket() {
     let metrics = Metrics::default();
-    assert_eq!(metrics.reading().quantile("dealerflow_epoch_commit_seconds", 0.5), None);
+    assert_eq!(metrics.reading().quantile("dealerflow_epoch_commit_seconds", 0.5, None), None);
     for _ in 0..99 {
         metrics.epochs.committed(Some(Duration::from_millis(40)));
     }
     metrics.epochs.committed(Some(Duration::from_secs(8)));
     let reading = metrics.reading();
-    let quantile = |share| reading.quantile("dealerflow_epoch_commit_seconds", share).unwrap();
+    let quantile = |share| reading.quantile("dealerflow_epoch_commit_seconds", share, None).unwrap();
     assert!(quantile(0.5) > 0.025 && quantile(0.5) <= 0.05, "{}", quantile(0.5));
     assert!(quantile(0.999) > 5.0 && quantile(0.999) <= 10.0, "{}", quantile(0.999));
+    assert_eq!(
+        metrics.reading().quantile("dealerflow_epoch_commit_seconds", 0.5, Some(&reading)),
+        None,
+        "nothing since"
+    );
+    metrics.epochs.committed(Some(Duration::from_secs(20)));
+    let since = metrics.reading().quantile("dealerflow_epoch_commit_seconds", 0.5, Some(&reading)).unwrap();
+    assert!(since > 10.0 && since <= 30.0, "{since}");
 }
