@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod archive_reader;
 pub mod audit;
+pub mod backlog;
 pub mod binding;
 pub mod checkpointer;
 pub mod clock;

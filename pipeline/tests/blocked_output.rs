@@ -19,7 +19,7 @@ use pipeline::run::audit::audit;
 use pipeline::run::engine::Seats;
 use pipeline::run::live::{Control, run};
 use pipeline::run::live_settings;
-use pipeline::run::stores::Stores;
+use pipeline::run::stores::{Stores, history_bytes_max};
 use pipeline::serving::live_tables;
 use pipeline::simulate::{SimulateOptions, simulate};
 
@@ -127,12 +127,12 @@ fn blocked_output_costs_patience_and_not_memory() {
     let log = BlockedLog { log: embedded, is_blocked: Arc::clone(&is_blocked), refused: Arc::clone(&refused) };
     let log: Arc<dyn Log> = Arc::new(log);
     let faulty = FaultyObjects::new(1, ObjectDefect::None);
-    let (day, limit) = (Duration::from_hours(24), config.memory_limit_bytes());
+    let day = Duration::from_hours(24);
     let stores = Stores {
         history: faulty.objects().below("parquet"),
         history_interval: Duration::from_millis(200),
         history_settings: serde_json::json!({}),
-        history_bytes_max: limit / 8,
+        history_bytes_max: history_bytes_max(&config),
         archive_retention_ms: Some(i64::MAX),
         checkpoints: faulty.objects().below("checkpoints"),
         checkpoint_interval: day,

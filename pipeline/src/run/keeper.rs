@@ -7,16 +7,17 @@
 //! A checkpoint never leads the history. A store that fails costs patience, not memory: what is kept is bounded, and the commits wait.
 //! A store that another instance writes ends the run.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use connectors::parquet::Manifest;
 use connectors::{CheckpointsError, HistoryError};
 
+use super::backlog::{Backlog, Room};
 use super::checkpointer::Checkpointer;
-use super::commits::{Published, Publisher};
+use super::commits::Published;
 use super::historian::Historian;
 use crate::metrics::Metrics;
 
@@ -165,40 +166,8 @@ impl Keeper {
     }
 }
 
-/// What waits for the keeper or is kept by it and not written, in bytes.
-#[derive(Debug, Default)]
-struct Backlog {
-    bytes: Mutex<Option<u64>>,
-    changed: Condvar,
-}
-
-impl Backlog {
-    /// Waits until there is room for so many bytes, or for anything while nothing waits.
-    fn take_room(&self, bytes: u64, bytes_max: u64) {
-        let held = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = |held: &mut Option<u64>| held.is_some_and(|held| held > 0 && held + bytes > bytes_max);
-        let mut held = self.changed.wait_while(held, is_full).unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = held.as_mut() {
-            *held += bytes;
-        }
-    }
-
-    fn give_back(&self, bytes: u64) {
-        if let Some(held) = self.bytes.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            *held -= bytes;
-        }
-        self.changed.notify_all();
-    }
-
-    /// Nobody is held up any more.
-    fn close(&self) {
-        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.changed.notify_all();
-    }
-}
-
 /// Lets go of whoever waits when the keeper's thread ends.
-struct Closing(Arc<Backlog>);
+struct Closing(Backlog);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -207,16 +176,15 @@ impl Drop for Closing {
 }
 
 enum ToKeeper {
-    Published(Box<Published>, u64),
+    Published(Box<Published>, Room),
     Last(SyncSender<()>),
 }
 
-/// A publisher that hands epochs to the keeper's thread.
+/// Hands epochs to the keeper's thread.
 pub struct KeeperThread {
     sender: Option<SyncSender<ToKeeper>>,
     thread: Option<JoinHandle<()>>,
-    backlog: Arc<Backlog>,
-    bytes_max: u64,
+    backlog: Backlog,
 }
 
 /// Tells the keeper's thread of the end before it comes.
@@ -233,13 +201,17 @@ impl LastCall {
     }
 }
 
-impl Publisher for KeeperThread {
-    fn publish(&mut self, published: Published) {
+impl KeeperThread {
+    /// Where room for an epoch is to be taken before anything else is done with it.
+    pub fn backlog(&self) -> Backlog {
+        self.backlog.clone()
+    }
+
+    /// Hands over an epoch, with the room that was taken for it.
+    pub fn keep(&mut self, published: Box<Published>, room: Room) {
         if let Some(sender) = &self.sender {
-            let bytes = published.size_bytes();
-            self.backlog.take_room(bytes, self.bytes_max);
             // The thread ends early only when the run is ending.
-            let _ = sender.send(ToKeeper::Published(Box::new(published), bytes));
+            let _ = sender.send(ToKeeper::Published(published, room));
         }
     }
 }
@@ -279,29 +251,29 @@ pub fn start_keeper(
 ) -> std::io::Result<(KeeperThread, LastCall)> {
     let Keeping { interval, bytes_max, on_written, on_end, metrics } = keeping;
     let (sender, receiver) = sync_channel(EPOCHS_WAITING_MAX);
-    let backlog = Arc::new(Backlog { bytes: Mutex::new(Some(0)), changed: Condvar::new() });
+    let backlog = Backlog::new(bytes_max);
     let keeper = Keeper::new(historian, checkpointer, interval.as_millis() as i64, 0, on_written, metrics);
     let body = {
-        let backlog = Arc::clone(&backlog);
+        let closing = Closing(backlog.clone());
         move || {
             let _abort = crate::replay::AbortOnPanic;
-            let _closing = Closing(Arc::clone(&backlog));
-            keep(keeper, &receiver, &backlog, &on_end);
+            let _closing = closing;
+            keep(keeper, &receiver, &on_end);
         }
     };
     let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(body)?;
     let last_call = LastCall(sender.clone());
-    Ok((KeeperThread { sender: Some(sender), thread: Some(thread), backlog, bytes_max }, last_call))
+    Ok((KeeperThread { sender: Some(sender), thread: Some(thread), backlog }, last_call))
 }
 
-fn keep(mut keeper: Keeper, receiver: &Receiver<ToKeeper>, backlog: &Backlog, on_end: &OnEnd) {
+fn keep(mut keeper: Keeper, receiver: &Receiver<ToKeeper>, on_end: &OnEnd) {
     let started = Instant::now();
-    let mut unwritten = 0;
+    let mut unwritten: Vec<Room> = Vec::new();
     loop {
         let (mut asked, mut ended) = (None, false);
         let heard = match receiver.recv_timeout(LOOK) {
-            Ok(ToKeeper::Published(published, bytes)) => {
-                unwritten += bytes;
+            Ok(ToKeeper::Published(published, room)) => {
+                unwritten.push(room);
                 Heard::Published(published)
             }
             Ok(ToKeeper::Last(sender)) => {
@@ -320,7 +292,7 @@ fn keep(mut keeper: Keeper, receiver: &Receiver<ToKeeper>, backlog: &Backlog, on
             let _ = asked.try_send(());
         }
         if keeper.historian().is_written() {
-            backlog.give_back(std::mem::take(&mut unwritten));
+            unwritten.clear();
         }
         match turn {
             Turn::Stop(reason) => return on_end(reason),
@@ -328,28 +300,5 @@ fn keep(mut keeper: Keeper, receiver: &Receiver<ToKeeper>, backlog: &Backlog, on
             Turn::Pause => std::thread::sleep(RETRY_AFTER),
             Turn::Done => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whoever_publishes_waits_for_room_and_never_for_a_keeper_that_is_gone() {
-        let backlog = Arc::new(Backlog { bytes: Mutex::new(Some(0)), changed: Condvar::new() });
-        backlog.take_room(500, 100);
-        let waiting = |bytes| {
-            let backlog = Arc::clone(&backlog);
-            std::thread::spawn(move || backlog.take_room(bytes, 100))
-        };
-        let first = waiting(60);
-        backlog.give_back(450);
-        backlog.give_back(50);
-        first.join().unwrap();
-        assert_eq!(*backlog.bytes.lock().unwrap(), Some(60));
-        let second = waiting(60);
-        backlog.close();
-        second.join().unwrap();
     }
 }

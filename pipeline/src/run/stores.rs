@@ -28,7 +28,7 @@ pub struct Stores {
 
 /// What waits to be written into the history, as a part of the configured memory: one thirty-second, from 16 to 128 MiB, so that an
 /// end by signal has little left to write.
-fn history_bytes_max(config: &Config) -> u64 {
+pub fn history_bytes_max(config: &Config) -> u64 {
     (config.memory_limit_bytes() / 32).clamp(16 << 20, 128 << 20)
 }
 

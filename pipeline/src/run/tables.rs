@@ -20,6 +20,7 @@ use operators::domain::tables::TableId;
 use sql::FileEntry;
 use sql::live::{EpochChanges, HISTORY_URL, LiveTables};
 
+use super::backlog::{Backlog, Room};
 use super::collect::EpochOutput;
 use super::commits::{Published, Publisher};
 use super::historian::add_epoch_row;
@@ -48,13 +49,15 @@ pub struct Showing {
 
 enum ToShow {
     Restored(Box<EpochOutput>),
-    Published(Box<Published>, Instant),
+    /// With when it was committed, and the room that was taken for it.
+    Published(Box<Published>, Instant, Room),
 }
 
 /// A publisher that hands epochs to the tables' thread, which hands them on to the keeper.
 pub struct ToTables {
     sender: Option<SyncSender<ToShow>>,
     thread: Option<JoinHandle<()>>,
+    backlog: Backlog,
 }
 
 impl ToTables {
@@ -68,7 +71,10 @@ impl ToTables {
 
 impl Publisher for ToTables {
     fn publish(&mut self, published: Published) {
-        self.send(ToShow::Published(Box::new(published), Instant::now()));
+        // Room is taken here, in front of every queue: what waits anywhere behind the commits is bounded as one.
+        let committed = Instant::now();
+        let room = self.backlog.take_room(published.size_bytes());
+        self.send(ToShow::Published(Box::new(published), committed, room));
     }
 
     fn restore(&mut self, output: EpochOutput) {
@@ -92,12 +98,13 @@ impl Drop for ToTables {
 /// If the system gives no thread.
 pub fn start_tables(showing: Showing, keeper: KeeperThread, on_end: OnEnd) -> std::io::Result<ToTables> {
     let (sender, receiver) = sync_channel(EPOCHS_WAITING_MAX);
+    let backlog = keeper.backlog();
     let body = move || {
         let _abort = crate::replay::AbortOnPanic;
         keep_showing(showing, keeper, &receiver, &on_end);
     };
     let thread = std::thread::Builder::new().name("tables".to_owned()).spawn(body)?;
-    Ok(ToTables { sender: Some(sender), thread: Some(thread) })
+    Ok(ToTables { sender: Some(sender), thread: Some(thread), backlog })
 }
 
 fn keep_showing(mut showing: Showing, mut keeper: KeeperThread, receiver: &Receiver<ToShow>, on_end: &OnEnd) {
@@ -107,7 +114,7 @@ fn keep_showing(mut showing: Showing, mut keeper: KeeperThread, receiver: &Recei
             ToShow::Restored(output) => {
                 changes_of(&output).and_then(|changes| tables.restore(changes).map_err(|error| error.to_string()))
             }
-            ToShow::Published(mut published, committed) => {
+            ToShow::Published(mut published, committed, room) => {
                 add_epoch_row(&mut published);
                 let shown = changes_of(&published.output)
                     .and_then(|changes| tables.publish(changes).map_err(|error| error.to_string()));
@@ -117,7 +124,7 @@ fn keep_showing(mut showing: Showing, mut keeper: KeeperThread, receiver: &Recei
                         observer.published(&published);
                     }
                 }
-                keeper.publish(*published);
+                keeper.keep(published, room);
                 shown
             }
         };
