@@ -26,6 +26,7 @@ pub mod source;
 pub mod stalls;
 pub mod starting;
 pub mod stores;
+pub mod successor;
 pub mod tables;
 
 use operators::dataflow::entities::EntitySettings;

@@ -296,6 +296,10 @@ impl LogCommitter for KafkaCommitter {
         };
         match self.abort() {
             Err(Obstacle::Fenced) => self.ended(CommitOutcome::Fenced { by: None }),
+            // A transaction that was refused before it began cannot be undone either: what counts is why.
+            Err(Obstacle::Fatal(_)) if matches!(error, LogError::NotAuthorized { .. }) => {
+                self.ended(CommitOutcome::Fatal { error })
+            }
             Err(Obstacle::Fatal(error)) => self.ended(CommitOutcome::Fatal { error }),
             // Nothing asked for its commit, so nothing of it will be read; what is left of the abort comes before the next group.
             Ok(()) | Err(_) if late => CommitOutcome::TimedOut { error },

@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let (seats, others) = match (cluster, processes) {
         (None, 1) => (Seats::Alone, None),
         (Some(addresses), _) => {
-            let connected = connect(&settings, ClusterSettings { addresses, process }, &control, &mut || None)?;
+            let connected = connect(&settings, &ClusterSettings { addresses, process }, &control, &mut || None)?;
             let Some(connected) = connected else { return Ok(()) };
             if process > 0 {
                 return follow(settings.engine, connected, &control).map_err(CommandError::failed);
@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
             let mut others =
                 Processes::start(processes, config, settings.engine.workers).map_err(CommandError::failed)?;
             let own = ClusterSettings { addresses: others.addresses().to_vec(), process: 0 };
-            let Some(connected) = connect(&settings, own, &control, &mut || others.ended())? else { return Ok(()) };
+            let Some(connected) = connect(&settings, &own, &control, &mut || others.ended())? else { return Ok(()) };
             (Seats::Cluster(connected), Some(others))
         }
     };
@@ -106,7 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 /// Finds the other processes; `None` if the end was asked for before all had come.
 fn connect(
     settings: &LiveSettings,
-    cluster: ClusterSettings,
+    cluster: &ClusterSettings,
     control: &Control,
     ended: &mut dyn FnMut() -> Option<String>,
 ) -> Result<Option<Connected>, CommandError> {
@@ -120,7 +120,7 @@ fn connect(
     end_with_the_others();
     let stop = || control.stop.load(Ordering::Acquire);
     let mut given_up = || if stop() { Some("the end was asked for".to_owned()) } else { ended() };
-    match gather(&cluster, &identity, &mut given_up) {
+    match gather(cluster, &identity, &mut given_up) {
         Ok(connected) => {
             tracing::info!(process = cluster.process, processes = identity.processes, "all processes are there");
             Ok(Some(connected))

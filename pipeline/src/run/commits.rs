@@ -22,7 +22,8 @@ use super::committer::{Action, CommitSettings, Committer, Input};
 use super::records::RecordChunk;
 use super::recovery::compare;
 use super::source::Close;
-use super::starting::{Renewed, StartError};
+use super::starting::StartError;
+use super::successor::{Renewed, Successor};
 use crate::messages::{CLOUD_EVENT, EPOCHS, Message, letter_message, model_message};
 
 /// How often a fenced instance looks who has taken over.
@@ -80,31 +81,6 @@ struct Held {
     output: EpochOutput,
     messages: Vec<(u32, Message)>,
     records: Vec<RecordChunk>,
-}
-
-/// Who can open another committer, and knows who wrote last.
-pub trait Successor: Send {
-    /// Opens another committer and reads the last record of topic `epochs` once everything in it is settled.
-    ///
-    /// # Errors
-    /// If the log refuses. An error that is retriable is worth another call.
-    fn renew(&mut self) -> Result<Renewed, StartError>;
-
-    /// The last record of topic `epochs`, if there is one and the log tells it.
-    fn last(&mut self) -> Option<Binding>;
-}
-
-/// For commits that write nothing: there is nobody to ask.
-pub struct Nobody;
-
-impl Successor for Nobody {
-    fn renew(&mut self) -> Result<Renewed, StartError> {
-        Err(StartError::Refused("what only compares recorded epochs asked for a committer; report this".to_owned()))
-    }
-
-    fn last(&mut self) -> Option<Binding> {
-        None
-    }
 }
 
 /// Commits what the workers give.
@@ -408,6 +384,7 @@ fn sums(messages: &[(u32, Message)]) -> Vec<OutputSum> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::successor::Nobody;
     use super::*;
 
     /// Takes whatever it is given.

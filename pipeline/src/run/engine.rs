@@ -262,7 +262,9 @@ fn work(
     }
     let own = statistics.take();
     let mut total = Statistics::default();
-    hand_round(worker, vec![(0, own)]).iter().for_each(|of_worker| total.add(of_worker));
+    for of_worker in hand_round(worker, vec![(0, own)]) {
+        total.add(&of_worker);
+    }
     total
 }
 

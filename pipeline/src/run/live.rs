@@ -37,8 +37,9 @@ use super::records::{EpochEnds, RecordChunk};
 use super::recovery::Start;
 use super::source::{Close, Source, SourceSettings};
 use super::stalls::Stalls;
-use super::starting::{LogSuccessor, StartError, Started, describe_inputs, start};
+use super::starting::{StartError, Started, describe_inputs, start};
 use super::stores::Stores;
+use super::successor::LogSuccessor;
 use super::tables::{Observer, Showing, show_history, start_tables};
 use crate::metrics::{Metrics, PartitionSample};
 

@@ -11,7 +11,7 @@ use super::archive_reader::missing_in_archive;
 use super::binding::{Binding, ChainPosition};
 use super::clock::Clock;
 use super::collect::EpochOutput;
-use super::commits::{Commits, Nobody, Publisher, RunIdentity, Turn};
+use super::commits::{Commits, Publisher, RunIdentity, Turn};
 use super::engine::{Engine, Seats};
 use super::feeder::{FeedSink, Feeder};
 use super::live::{LiveSettings, RunError, archive_first, reading};
@@ -19,6 +19,7 @@ use super::records::{EpochEnds, RecordChunk};
 use super::recovery::{Action, Input, Recovery};
 use super::source::{Close, Source};
 use super::starting::{describe_inputs, output_partitions};
+use super::successor::Nobody;
 
 /// How long nothing may move before the log is given up.
 const STILL_MAX: Duration = Duration::from_mins(1);

@@ -1,13 +1,12 @@
 //! Doing what recovery asks for: opens the committer, reads topic `epochs`, describes topics.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::HistoryError;
 use connectors::log::{
-    CommitterIdentity, Log, LogCommitter, LogError, LogReader, PartitionBounds, PartitionEvent, PartitionStart,
-    PollLimits, RecordBatch, StartOffset, TopicPartition, wait_until_settled,
+    CommitterIdentity, Log, LogCommitter, LogError, LogReader, PartitionEvent, PartitionStart, PollLimits, RecordBatch,
+    StartOffset, TopicPartition, wait_until_settled,
 };
 use connectors::objects::Objects;
 use operators::domain::event::Topic;
@@ -15,7 +14,6 @@ use operators::domain::event::Topic;
 use super::archive_reader::missing_in_archive;
 use super::binding::{Binding, BindingError, InputPartition};
 use super::checkpointer::CheckpointError;
-use super::commits::Successor;
 use super::recovery::{Action, CheckpointPlace, Input, PartitionFound, Plan, Recovery, TopicFound};
 use crate::messages::{EPOCHS, OUTPUT_TOPICS};
 
@@ -23,8 +21,6 @@ use crate::messages::{EPOCHS, OUTPUT_TOPICS};
 const SETTLE_MAX: Duration = Duration::from_mins(1);
 /// How long one poll waits while topic `epochs` is read.
 const POLL: Duration = Duration::from_millis(500);
-/// Offsets at the end of topic `epochs` among which its last record is looked for first.
-const LAST_SPAN: u64 = 64;
 /// How many polls in a row may bring nothing before the log is given up, while topic `epochs` is read.
 const IDLE_POLLS_MAX: usize = 60;
 
@@ -103,54 +99,6 @@ pub fn start(
         action = recovery.handle(input);
     };
     Ok(Started { plan, committer, output_partitions: output_partitions(log)? })
-}
-
-/// Another committer of a running pipeline.
-pub struct Renewed {
-    /// The committer, open.
-    pub committer: Box<dyn LogCommitter>,
-    /// The last record of topic `epochs`, whoever wrote it.
-    pub last: Option<Binding>,
-}
-
-/// Opens committers on a log in the place of those that were lost.
-pub struct LogSuccessor {
-    /// The log.
-    pub log: Arc<dyn Log>,
-    /// Who commits.
-    pub identity: CommitterIdentity,
-}
-
-impl Successor for LogSuccessor {
-    fn renew(&mut self) -> Result<Renewed, StartError> {
-        let log = self.log.as_ref();
-        let mut committer = log.committer(self.identity.clone())?;
-        committer.open()?;
-        let bounds = wait_until_settled(log.admin()?.as_mut(), EPOCHS, 0, SETTLE_MAX)?;
-        let Some(bounds) = bounds else { return Err(LogError::TopicMissing { topic: EPOCHS.to_owned() }.into()) };
-        Ok(Renewed { committer, last: last_binding(log, bounds)? })
-    }
-
-    fn last(&mut self) -> Option<Binding> {
-        let log = self.log.as_ref();
-        let described = log.admin().and_then(|mut admin| admin.describe_topic(EPOCHS)).ok()?;
-        let bounds = described?.partitions.first().copied()?;
-        last_binding(log, bounds).ok()?
-    }
-}
-
-/// The last record of topic `epochs` before its stable end; none if there is no record.
-fn last_binding(log: &dyn Log, bounds: PartitionBounds) -> Result<Option<Binding>, StartError> {
-    let mut span = LAST_SPAN;
-    loop {
-        // The end may hold marks of transactions instead of records: then further back.
-        let from = bounds.stable_end.saturating_sub(span).max(bounds.earliest);
-        let last = read_bindings(log, from)?.pop();
-        if last.is_some() || from <= bounds.earliest {
-            return Ok(last);
-        }
-        span *= 8;
-    }
 }
 
 /// Partitions of each output topic.
