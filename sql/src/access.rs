@@ -87,8 +87,9 @@ impl Access {
                     digest.update((dealer.len() as u64).to_be_bytes());
                     digest.update(dealer.as_bytes());
                 }
-                let hex: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-                format!("{role}-{hex}")
+                let digest: [u8; 32] = digest.finalize().into();
+                let start = digest.first_chunk::<8>().map_or(0, |start| u64::from_be_bytes(*start));
+                format!("{role}-{start:016x}")
             }
         }
     }

@@ -173,7 +173,7 @@ impl Engine {
                 Ok(()) => views.push(view),
                 // A view of a table that a later version does not have must not keep its owner out.
                 Err(error) => {
-                    tracing::warn!(view = view.name, %error, "a view of a user is no longer possible and is left out")
+                    tracing::warn!(view = view.name, %error, "a view of a user is no longer possible and is left out");
                 }
             }
         }

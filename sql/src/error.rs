@@ -110,7 +110,6 @@ impl SqlError {
 /// The code for an engine's error.
 fn sqlstate_of(error: &DataFusionError, message: &str) -> &'static str {
     match error.find_root() {
-        DataFusionError::SQL(..) => "42601",
         DataFusionError::SchemaError(error, _) => match error.as_ref() {
             SchemaError::AmbiguousReference { .. } => "42702",
             SchemaError::FieldNotFound { .. } => "42703",
@@ -125,7 +124,7 @@ fn sqlstate_of(error: &DataFusionError, message: &str) -> &'static str {
             _ => "22000",
         },
         DataFusionError::Plan(_) if message.starts_with("Invalid function") => "42883",
-        DataFusionError::Plan(_) => "42601",
+        DataFusionError::SQL(..) | DataFusionError::Plan(_) => "42601",
         DataFusionError::Execution(_) => "22000",
         DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => "58030",
         _ => "XX000",

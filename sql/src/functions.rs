@@ -94,7 +94,7 @@ struct EpochFunction {
 }
 
 impl EpochFunction {
-    fn new(name: &'static str, return_type: DataType) -> ScalarUDF {
+    fn function(name: &'static str, return_type: DataType) -> ScalarUDF {
         ScalarUDF::new_from_impl(EpochFunction { name, signature: Signature::nullary(Volatility::Stable), return_type })
     }
 }
@@ -123,10 +123,10 @@ impl ScalarUDFImpl for EpochFunction {
 
 /// `queried_epoch() -> timestamptz`: the epoch of the answer as a time.
 pub fn queried_epoch() -> ScalarUDF {
-    EpochFunction::new("queried_epoch", timestamp_type())
+    EpochFunction::function("queried_epoch", timestamp_type())
 }
 
 /// `dealerflow_epoch() -> bigint`: the epoch of the answer, in milliseconds since 1970.
 pub fn dealerflow_epoch() -> ScalarUDF {
-    EpochFunction::new("dealerflow_epoch", DataType::Int64)
+    EpochFunction::function("dealerflow_epoch", DataType::Int64)
 }

@@ -56,5 +56,5 @@ pub(super) async fn cancelled(signal: Option<CancelSignal>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

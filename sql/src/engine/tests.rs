@@ -13,7 +13,7 @@ use crate::live::{EpochChanges, Retention};
 use crate::session::QueryResult;
 
 const LIMITS: QueryLimits = QueryLimits {
-    timeout: Duration::from_secs(60),
+    timeout: Duration::from_mins(1),
     wait_max: Duration::from_millis(50),
     memory_bytes_max: 64 << 20,
     rows_max: 100_000,

@@ -40,7 +40,7 @@ pub(crate) fn cars(name: &str, only_grows: bool) -> TableDefinition {
 
 pub(crate) fn versions(definition: &TableDefinition, epoch: i64, changes: &[Change]) -> RecordBatch {
     let arrays: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter(changes.iter().map(|(dealer, _, _)| *dealer))),
+        Arc::new(changes.iter().map(|(dealer, _, _)| *dealer).collect::<StringArray>()),
         Arc::new(StringArray::from_iter_values(changes.iter().map(|(_, car, _)| car))),
         Arc::new(changes.iter().map(|(_, _, price)| *price).collect::<Int64Array>()),
         Arc::new(Int64Array::from(vec![epoch; changes.len()])),
@@ -241,7 +241,7 @@ async fn waiting_ends_when_the_epoch_is_there_or_the_time_is_over() {
     assert_eq!(filling, Progress { epoch: 0, answers_from: 10 });
     let waiting = {
         let tables = Arc::clone(&tables);
-        tokio::spawn(async move { tables.wait_for(20, Duration::from_secs(60)).await })
+        tokio::spawn(async move { tables.wait_for(20, Duration::from_mins(1)).await })
     };
     publish(&tables, 10, &[]);
     assert!(tables.wait_for(i64::MIN, Duration::from_millis(1)).await.is_ok());

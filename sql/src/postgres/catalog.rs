@@ -86,7 +86,7 @@ fn comments(objects: &[Object], definitions: &[TableDefinition]) -> HashMap<Plac
 /// `pg_table_is_visible(table)`: whether a name without a schema finds it. What is made later, a view of a user, is found, too.
 #[derive(Debug)]
 struct Visible {
-    visible: BTreeSet<i32>,
+    found: BTreeSet<i32>,
     /// The greatest number when the catalog was made.
     newest: i32,
     signature: Signature,
@@ -95,9 +95,9 @@ struct Visible {
 impl Visible {
     fn function(objects: &[Object]) -> ScalarUDF {
         let is_found = |object: &&Object| matches!(object.schema.as_str(), "public" | "pg_catalog");
-        let visible = objects.iter().filter(is_found).map(|object| object.number).collect();
+        let found = objects.iter().filter(is_found).map(|object| object.number).collect();
         let newest = objects.iter().map(|object| object.number).max().unwrap_or(0);
-        ScalarUDF::new_from_impl(Visible { visible, newest, signature: Signature::any(1, Volatility::Stable) })
+        ScalarUDF::new_from_impl(Visible { found, newest, signature: Signature::any(1, Volatility::Stable) })
     }
 }
 
@@ -134,7 +134,7 @@ impl ScalarUDFImpl for Visible {
         let numbers = arrow::compute::cast(numbers, &DataType::Int32)?;
         // Numbers are given in turn.
         let newest = self.newest;
-        let is_visible = |number: i32| number > newest || self.visible.contains(&number);
+        let is_visible = |number: i32| number > newest || self.found.contains(&number);
         let visible: BooleanArray =
             numbers.as_primitive::<Int32Type>().iter().map(|number| number.map(is_visible)).collect();
         Ok(ColumnarValue::Array(Arc::new(visible)))

@@ -35,7 +35,7 @@ impl Default for Parameters {
         SERVER_VERSION.clone_into(&mut standard.server_version);
         standard.default_transaction_read_only = true;
         standard.is_superuser = false;
-        standard.time_zone = "UTC".to_owned();
+        "UTC".clone_into(&mut standard.time_zone);
         Parameters { standard }
     }
 }

@@ -26,7 +26,11 @@ fn all_tables(served: &Served) -> Vec<(String, Vec<Value>)> {
 #[test]
 fn tables_after_a_restart_are_those_of_before() {
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::demo(folder.path(), 6_000, &[]);
+    let data = folder.path().join("data");
+    // Slow enough for some checkpoints: restarts begin with the state of the last one.
+    let arguments =
+        ["demo", "--events", "6000", "--dealers", "5", "--rate", "2000", "--data-dir", data.to_str().unwrap()];
+    let served = Served::start(folder.path(), &arguments, &[]);
     served.wait_for_records(6_000);
     let (before, epoch) = (all_tables(&served), served.number("select dealerflow_epoch()"));
     let filled = before.iter().filter(|(_, rows)| !rows.is_empty()).count();
