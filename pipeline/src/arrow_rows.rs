@@ -38,7 +38,7 @@ pub fn data_type(column_type: ColumnType) -> DataType {
 }
 
 fn has_own_epoch(table: &Table) -> bool {
-    table.columns.iter().any(|column| column.name == EPOCH)
+    table.stored().any(|column| column.name == EPOCH)
 }
 
 /// The schema of a table's stored versions.

@@ -50,9 +50,9 @@ impl TableDefinition {
         Arc::new(Schema::new(fields))
     }
 
-    /// Whether the table has a column `epoch` of its own.
+    /// Whether the table's files have a column `epoch` of its own.
     pub fn has_own_epoch(&self) -> bool {
-        self.columns.iter().any(|column| column.name == "epoch")
+        self.stored().any(|column| column.name == "epoch")
     }
 
     /// The schema of its files: the stored columns, the epoch of the version, what changed, and when.

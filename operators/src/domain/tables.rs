@@ -441,9 +441,12 @@ static LEAD_ASSIGNMENTS: Table = Table {
         c("rep_id", Text, "The rep.").repetitive(),
         c("score", Double, "What the pair was worth."),
         c("assigned_at", Timestamp, "Since when."),
-        c("epoch", Integer, "The epoch in which that was decided."),
+        c("assigned_epoch", Integer, "The epoch in which that was decided."),
+        c("epoch", Integer, "The same; in the history, the epoch of the version.").computed(),
     ],
-    view: None,
+    view: Some(
+        "select dealer_id, lead_id, rep_id, score, assigned_at, assigned_epoch, assigned_epoch as epoch from stored.lead_assignments",
+    ),
 };
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let left = open_output(&arguments.left).map_err(CommandError::failed)?;
     let right = open_output(&arguments.right).map_err(CommandError::failed)?;
     let (tables, columns): (&[&str], &[&str]) =
-        if arguments.ignore_epochs { (&["epochs"], &["epoch"]) } else { (&[], &[]) };
+        if arguments.ignore_epochs { (&["epochs"], &["epoch", "assigned_epoch"]) } else { (&[], &[]) };
     let mut unequal = 0;
     for table in differences(&left, &right, tables, columns, DIFFERENCES_TOLD_MAX).map_err(CommandError::failed)? {
         report("table", &table.table, table.rows, &table.differences);

@@ -326,7 +326,7 @@ fn caps_skills_and_shifts_bind_and_a_slow_rep_loses_the_lead() {
         event("2026-02-16T13:30:00Z", "dealer.updated", json!({"name": "d"})),
         // With room for Ann the next hour moves it on.
         event("2026-02-16T13:40:00Z", "deal.created", json!({"dealId": "x", "leadId": "l-1", "repId": "ann"})),
-        event("2026-02-16T15:00:00Z", "dealer.updated", json!({"name": "d"})),
+        event("2026-02-16T14:59:00Z", "dealer.updated", json!({"name": "d"})),
     ]);
     let expected =
         said(&[("lead.assigned", "l-1", "ann"), ("lead.assigned", "l-2", "bob"), ("lead.reassigned", "l-2", "ann")]);

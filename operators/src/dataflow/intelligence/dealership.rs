@@ -183,6 +183,11 @@ impl Dealership {
     /// Sets when waiting leads are looked at next, at a whole minute behind `after_ms`: when the first shift begins of those on duty who
     /// are outside theirs. All else that could make room is an event or a timer of its own, and places at once.
     pub fn schedule_placement(&mut self, after_ms: i64) {
+        // One that is due already has still to fire.
+        let is_due = self.placement_due_ms.is_some_and(|due_ms| due_ms <= after_ms);
+        if is_due && !self.waiting.is_empty() {
+            return;
+        }
         self.placement_due_ms = None;
         if self.waiting.is_empty() {
             return;

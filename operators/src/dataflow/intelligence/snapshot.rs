@@ -156,9 +156,9 @@ impl Intelligence {
                 names.write(lead.dealer, store.dealer_name(lead.dealer), writer);
                 store.entity(EntityKind::Lead, place).with_key(|id| writer.text(id));
                 writer.byte(
-                    u8::from(lead.is_idle) * IDLE
-                        | u8::from(lead.is_waiting) * WAITING
-                        | u8::from(lead.is_active) * ACTIVE,
+                    (u8::from(lead.is_idle) * IDLE)
+                        | (u8::from(lead.is_waiting) * WAITING)
+                        | (u8::from(lead.is_active) * ACTIVE),
                 );
                 writer.varint(u64::from(lead.reassignments));
                 writer.zigzag(lead.waiting_since_ms);
@@ -219,6 +219,10 @@ fn read_option<T>(
         1 => read(reader).map(Some),
         _ => Err(reader.malformed("a mark is neither 0 nor 1")),
     }
+}
+
+fn read_time(reader: &mut BinaryReader<'_>) -> Result<i64, Malformed> {
+    reader.zigzag()
 }
 
 fn read_double(reader: &mut BinaryReader<'_>) -> Result<f64, Malformed> {
@@ -341,7 +345,7 @@ fn read_dealer(reader: &mut BinaryReader<'_>, settings: Settings) -> Result<Deal
     let (event_ms, fired_until_ms) = (reader.zigzag()?, reader.zigzag()?);
     let mut due_ms = [None; 3];
     for due_ms in &mut due_ms {
-        *due_ms = read_option(reader, |reader| reader.zigzag())?;
+        *due_ms = read_option(reader, read_time)?;
     }
     let mut segment_updated_ms = [0; CLUSTERS];
     for time_ms in &mut segment_updated_ms {
@@ -395,7 +399,7 @@ fn read_lead(reader: &mut BinaryReader<'_>) -> Result<LeadRecord, Malformed> {
         marks,
         reassignments,
         waiting_since_ms: reader.zigzag()?,
-        response_due_ms: read_option(reader, |reader| reader.zigzag())?,
+        response_due_ms: read_option(reader, read_time)?,
         segmented: read_option(reader, read_segmented)?,
         assigned: read_option(reader, |reader| {
             let rep = reader.text()?.to_vec();
@@ -404,6 +408,9 @@ fn read_lead(reader: &mut BinaryReader<'_>) -> Result<LeadRecord, Malformed> {
         })?,
     })
 }
+
+/// What was read: dealers, clusters by dealer, leads by dealer and id.
+pub(super) type Records = (BTreeMap<u32, DealerRecord>, BTreeMap<u32, Vec<u8>>, BTreeMap<(u32, Vec<u8>), LeadRecord>);
 
 /// What was read and waits for the entities that it belongs to, by the dealer's number.
 #[derive(Debug, Default)]
@@ -421,9 +428,7 @@ impl PendingModels {
     }
 
     /// The records by dealer, and those of leads by dealer and id.
-    pub(super) fn into_records(
-        self,
-    ) -> (BTreeMap<u32, DealerRecord>, BTreeMap<u32, Vec<u8>>, BTreeMap<(u32, Vec<u8>), LeadRecord>) {
+    pub(super) fn into_records(self) -> Records {
         (self.dealers, self.clusters, self.leads)
     }
 

@@ -1,6 +1,6 @@
 //! What an event was about, taken to the models that it concerns.
 
-use super::lead_state::{DealState, Wishes};
+use super::lead_state::{DealState, LeadState, Wishes};
 use super::observation::{Arena, DealFacts, DealSeen, LeadSeen, Subject, text_list};
 use super::turn::Turn;
 use crate::domain::entity::EntityKind;
@@ -99,7 +99,7 @@ impl Turn<'_, '_> {
         }
         let lead = self.lead_mut(place);
         let (shown, is_dirty, is_unwritten) = (lead.shown, lead.is_dirty, lead.is_unwritten);
-        *lead = Default::default();
+        *lead = LeadState::default();
         (lead.shown, lead.is_dirty, lead.is_unwritten) = (shown, is_dirty, is_unwritten);
     }
 

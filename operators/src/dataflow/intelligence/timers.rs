@@ -49,7 +49,7 @@ impl Intelligence {
             let cause = Cause { id: CauseId::Timer(kind, due_ms, hash), time_ms: due_ms, event: None, is_late: false };
             let mut has_fired = true;
             self.turn(dealership, cause, surroundings, |turn| {
-                has_fired = turn.timer(kind, lead.map(|(_, place)| place))
+                has_fired = turn.timer(kind, lead.map(|(_, place)| place));
             });
             if has_fired {
                 dealership.fired_until_ms = dealership.fired_until_ms.max(due_ms);
@@ -110,7 +110,10 @@ impl Turn<'_, '_> {
                 self.tell_team(false);
                 self.dealership.schedule_midnight(due_ms);
             }
-            (TimerKind::Placement, _) => self.may_place = true,
+            (TimerKind::Placement, _) => {
+                self.dealership.placement_due_ms = None;
+                self.may_place = true;
+            }
             (TimerKind::Retention, Some(place)) => return self.retention_is_due(place),
             // These are about leads and deals.
             (TimerKind::Inactivity | TimerKind::Response | TimerKind::Retention, None) => {}
