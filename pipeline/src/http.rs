@@ -11,6 +11,7 @@
 
 pub mod appender;
 pub mod caller;
+pub mod centroids;
 pub mod commands;
 pub mod epoch_board;
 pub mod events;
