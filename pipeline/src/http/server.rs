@@ -155,15 +155,12 @@ impl HttpServer {
         let is_secure = tls.is_some();
         let serving = {
             let _inside = runtime.enter();
-            match tls {
-                Some(tls) => {
-                    let server = axum_server::from_tcp_rustls(listener, tls).map_err(refused)?.handle(handle.clone());
-                    runtime.spawn(server.serve(service))
-                }
-                None => {
-                    let server = axum_server::from_tcp(listener).map_err(refused)?.handle(handle.clone());
-                    runtime.spawn(server.serve(service))
-                }
+            if let Some(tls) = tls {
+                let server = axum_server::from_tcp_rustls(listener, tls).map_err(refused)?.handle(handle.clone());
+                runtime.spawn(server.serve(service))
+            } else {
+                let server = axum_server::from_tcp(listener).map_err(refused)?.handle(handle.clone());
+                runtime.spawn(server.serve(service))
             }
         };
         let observer = HttpObserver { board, pulse: feed, teams, centroids };
