@@ -9,8 +9,11 @@
 //! Writes are events: they go through the log like everybody else's, and are answered when the epoch that holds them is published. What is
 //! answered names its epoch. Nothing here touches the dataflow: it hears of published epochs, and never makes them wait.
 
+#![allow(clippy::missing_errors_doc, reason = "a handler's errors stand among its OpenAPI responses")]
+
 pub mod appender;
 pub mod caller;
+pub mod centroids;
 pub mod commands;
 pub mod epoch_board;
 pub mod events;

@@ -153,13 +153,13 @@ impl AppendThread {
                     });
                     return Ok(ends.collect());
                 }
-                Err(error) => match error.retry_after().filter(|_| begun.elapsed() < TRIED_FOR) {
-                    Some(pause) => std::thread::sleep(pause.clamp(Duration::from_millis(5), Duration::from_secs(1))),
-                    None => {
+                Err(error) => {
+                    let Some(pause) = error.retry_after().filter(|_| begun.elapsed() < TRIED_FOR) else {
                         tracing::warn!(%error, "events of the HTTP server could not be appended");
                         return Err(Problem::unavailable(format!("the log does not take the events: {error}")));
-                    }
-                },
+                    };
+                    std::thread::sleep(pause.clamp(Duration::from_millis(5), Duration::from_secs(1)));
+                }
             }
         }
     }

@@ -51,7 +51,7 @@ impl Callers {
     /// # Errors
     /// If its token is missing or unknown, or a stranger's page made a browser send it.
     pub fn identify(&self, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Problem> {
-        let host = uri.authority().map(|authority| authority.as_str());
+        let host = uri.authority().map(axum::http::uri::Authority::as_str);
         let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok());
         if let Some(origin) = headers.get(header::ORIGIN) {
             let own = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, own)| own);
@@ -68,7 +68,7 @@ impl Callers {
                 Err(Problem::new(ProblemKind::Forbidden, detail))
             };
         }
-        let presented = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+        let presented = headers.get(header::AUTHORIZATION).map(axum::http::HeaderValue::as_bytes);
         let Some(token) = presented.and_then(bearer) else {
             let detail = "send the header `Authorization: Bearer …` with a token of this server";
             return Err(Problem::new(ProblemKind::Unauthorized, detail));

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::appender::Appender;
 use super::caller::Callers;
+use super::centroids::Centroids;
 use super::commands::Results;
 use super::epoch_board::{EpochBoard, SettledEpoch};
 use super::manifest::{Manifest, Readings};
@@ -83,12 +84,14 @@ pub struct HttpObserver {
     board: Arc<EpochBoard>,
     pulse: PulseFeed,
     teams: Arc<Teams>,
+    centroids: Arc<Centroids>,
 }
 
 impl Observer for HttpObserver {
     fn published(&mut self, published: &Published) {
         // Who waits for the epoch must find what it said.
         self.teams.published(published);
+        self.centroids.published(published);
         self.board.published(SettledEpoch::of(published));
         self.pulse.push(EpochFacts::of(published));
     }
@@ -115,7 +118,7 @@ impl HttpServer {
         let pulse = Arc::new(Pulse::new(config.http.pulse_bytes_max.bytes()));
         let (feed, pulse_thread) = start_pulse(&pulse).map_err(HttpError::Threads)?;
         let board = Arc::new(EpochBoard::default());
-        let teams = Arc::new(Teams::default());
+        let (teams, centroids) = (Arc::new(Teams::default()), Arc::new(Centroids::default()));
         let limits = HttpLimits {
             body_bytes_max: config.http.body_bytes_max.bytes() as usize,
             timeout: Duration::from_millis(config.http.timeout.ms()),
@@ -131,6 +134,7 @@ impl HttpServer {
             appender,
             metrics: Arc::clone(&control.metrics),
             teams: Arc::clone(&teams),
+            centroids: Arc::clone(&centroids),
             results: Results::new(config.http.results_max as usize),
             manifest: Manifest::embedded(),
             readings: Readings::default(),
@@ -151,18 +155,15 @@ impl HttpServer {
         let is_secure = tls.is_some();
         let serving = {
             let _inside = runtime.enter();
-            match tls {
-                Some(tls) => {
-                    let server = axum_server::from_tcp_rustls(listener, tls).map_err(refused)?.handle(handle.clone());
-                    runtime.spawn(server.serve(service))
-                }
-                None => {
-                    let server = axum_server::from_tcp(listener).map_err(refused)?.handle(handle.clone());
-                    runtime.spawn(server.serve(service))
-                }
+            if let Some(tls) = tls {
+                let server = axum_server::from_tcp_rustls(listener, tls).map_err(refused)?.handle(handle.clone());
+                runtime.spawn(server.serve(service))
+            } else {
+                let server = axum_server::from_tcp(listener).map_err(refused)?.handle(handle.clone());
+                runtime.spawn(server.serve(service))
             }
         };
-        let observer = HttpObserver { board, pulse: feed, teams };
+        let observer = HttpObserver { board, pulse: feed, teams, centroids };
         let pulse_thread = Some(pulse_thread);
         Ok((HttpServer { address, is_secure, state, handle, runtime, pulse_thread, serving: Some(serving) }, observer))
     }

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::appender::Appender;
 use super::caller::Callers;
+use super::centroids::Centroids;
 use super::commands::Results;
 use super::epoch_board::EpochBoard;
 use super::manifest::{Manifest, Readings};
@@ -50,6 +51,8 @@ pub struct HttpState {
     pub metrics: Arc<Metrics>,
     /// The last word on each team.
     pub teams: Arc<Teams>,
+    /// The published centroids of each dealer.
+    pub centroids: Arc<Centroids>,
     /// Results of commands, for repeats.
     pub results: Results,
     /// What each system promises.

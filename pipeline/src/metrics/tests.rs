@@ -38,7 +38,7 @@ fn document() -> String {
     );
     for Declaration { name, kind, labels, help } in Metrics::default().declarations() {
         let labels = labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(" ");
-        text.push_str(&format!("| `{name}` | {} | {labels} | {help} |\n", kind.name()));
+        text.extend(["| `", name, "` | ", kind.name(), " | ", &labels, " | ", help, " |\n"]);
     }
     text
 }

@@ -17,7 +17,7 @@ use sql::access::Role;
 use utoipa::{IntoParams, ToSchema};
 
 use super::customer_segments::{ClusterBody, segment_named, segments_of};
-use super::team_status::{TeamStatusBody, team_of};
+use super::team_status::{TeamStatusBody, said_of, team_of};
 use super::{Which, integer, number, text};
 use crate::http::caller::Caller;
 use crate::http::commands::{Command, Results, key_of, record};
@@ -302,10 +302,13 @@ async fn previewed(
     dealer: &str,
     customer: &AnalyzeCustomer,
 ) -> Result<AnalyzeCustomerBody, Problem> {
-    let segments = segments_of(questions, dealer).await?;
+    let clusters = match state.centroids.of(dealer) {
+        Some(clusters) => clusters,
+        None => segments_of(questions, dealer).await?.clusters,
+    };
     let mut analysis = CustomerAnalysis::default();
     let mut segment = None;
-    if let Some((cluster, confidence)) = nearest(&segments.clusters, &customer.features()) {
+    if let Some((cluster, confidence)) = nearest(&clusters, &customer.features()) {
         segment = segment_named(&cluster.profile.name);
         analysis = CustomerAnalysis {
             cluster_id: Some(cluster.id),
@@ -323,7 +326,10 @@ async fn previewed(
         lead_id: None,
         customer_analysis: analysis,
         assigned_to: None,
-        team_status: team_of(state, questions, dealer).await?,
+        team_status: match said_of(state, dealer, questions.epoch()) {
+            Some(team) => team,
+            None => team_of(state, questions, dealer).await?,
+        },
         recommended_actions: actions(segment),
     })
 }

@@ -94,6 +94,29 @@ pub async fn customer_segments(
     Ok(Json(CustomerSegmentsBody { epoch: questions.epoch(), dealer_id, segments }))
 }
 
+/// A cluster from the cells of its row.
+pub(crate) fn cluster_of(
+    id: i64,
+    name: String,
+    priority: Option<f64>,
+    centroid: Option<&str>,
+    (customers, outliers): (i64, i64),
+) -> ClusterBody {
+    let segment = segment_named(&name);
+    ClusterBody {
+        id,
+        profile: ProfileBody {
+            description: segment.map_or_else(String::new, |segment| segment.description().to_owned()),
+            approach: segment.map_or_else(String::new, |segment| segment.approach().to_owned()),
+            priority: priority.unwrap_or_default(),
+            name,
+        },
+        centroid: centroid.and_then(|centroid| serde_json::from_str(centroid).ok()).unwrap_or_default(),
+        size_estimate: customers,
+        outliers,
+    }
+}
+
 /// A dealer's segments.
 ///
 /// # Errors
@@ -108,21 +131,9 @@ pub async fn segments_of(questions: &mut Questions<'_>, dealer: &str) -> Result<
     let clusters: Vec<ClusterBody> = rows
         .iter()
         .map(|row| {
-            let name = text(row, "name").unwrap_or_default();
-            let segment = segment_named(&name);
-            let centroid = text(row, "centroid").and_then(|centroid| serde_json::from_str(&centroid).ok());
-            ClusterBody {
-                id: integer(row, "cluster_id"),
-                profile: ProfileBody {
-                    description: segment.map_or_else(String::new, |segment| segment.description().to_owned()),
-                    approach: segment.map_or_else(String::new, |segment| segment.approach().to_owned()),
-                    priority: number(row, "priority").unwrap_or_default(),
-                    name,
-                },
-                centroid: centroid.unwrap_or_default(),
-                size_estimate: integer(row, "customers"),
-                outliers: integer(row, "outliers"),
-            }
+            let sizes = (integer(row, "customers"), integer(row, "outliers"));
+            let (name, centroid) = (text(row, "name").unwrap_or_default(), text(row, "centroid"));
+            cluster_of(integer(row, "cluster_id"), name, number(row, "priority"), centroid.as_deref(), sizes)
         })
         .collect();
     Ok(SegmentsBody {

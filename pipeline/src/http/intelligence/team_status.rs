@@ -147,6 +147,14 @@ fn member_of(row: &Row) -> MemberBody {
     }
 }
 
+/// A dealer's team as it was told last, at or before an epoch: without asking the tables.
+pub fn said_of(state: &HttpState, dealer: &str, epoch: i64) -> Option<TeamStatusBody> {
+    let said = state.teams.of(dealer, epoch)?;
+    let mut team: TeamStatusBody = serde_json::from_value(said.data()).ok()?;
+    (team.dealer_id, team.epoch) = (dealer.to_owned(), said.epoch);
+    Some(team)
+}
+
 /// A dealer's team: counts from the tables, and what moves with time from the team's last message.
 ///
 /// # Errors
@@ -178,8 +186,7 @@ pub async fn team_of(
         team.mean_phase = number(row, "mean_phase");
         team.coverage = number(row, "coverage");
     }
-    let said = state.teams.of(dealer, questions.epoch());
-    if let Some(said) = said.and_then(|said| serde_json::from_value::<TeamStatusBody>(said.data()).ok()) {
+    if let Some(said) = said_of(state, dealer, questions.epoch()) {
         for member in &mut team.team_members {
             if let Some(moved) = said.team_members.iter().find(|moved| moved.id == member.id) {
                 member.phase = moved.phase;
