@@ -1,5 +1,6 @@
 //! The HTTP server, as its callers meet it: what goes in, what comes out, and what nobody gets of others.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -34,9 +35,9 @@ fn request(http: &str, method: &str, path: &str, headers: &[(&str, &str)], body:
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n");
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(text, "{name}: {value}\r\n");
     }
-    text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+    let _ = write!(text, "content-length: {}\r\n\r\n{body}", body.len());
     stream.write_all(text.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -75,10 +76,10 @@ impl Asking<'_> {
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let mut text = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n", self.served.http);
         if let Some(token) = self.token {
-            text.push_str(&format!("authorization: Bearer {token}\r\n"));
+            let _ = write!(text, "authorization: Bearer {token}\r\n");
         }
         if let Some(last) = last {
-            text.push_str(&format!("last-event-id: {last}\r\n"));
+            let _ = write!(text, "last-event-id: {last}\r\n");
         }
         stream.write_all(format!("{text}\r\n").as_bytes()).unwrap();
         let mut read = String::new();
