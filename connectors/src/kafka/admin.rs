@@ -110,6 +110,10 @@ impl KafkaAdmin {
 }
 
 impl LogAdmin for KafkaAdmin {
+    fn own_name(&self, topic: &str) -> String {
+        self.config.topic_on_cluster(topic)
+    }
+
     fn create_topics(&mut self, specs: &[TopicSpec]) -> Result<Vec<TopicCreation>, LogError> {
         let mut creations = Vec::with_capacity(specs.len());
         for spec in specs {

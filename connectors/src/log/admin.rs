@@ -43,12 +43,17 @@ pub trait LogAdmin: Send {
     /// If the log is out of reach or refuses.
     fn describe_topic(&mut self, topic: &str) -> Result<Option<TopicDescription>, LogError>;
 
+    /// What the log itself calls a topic, for people.
+    fn own_name(&self, topic: &str) -> String {
+        topic.to_owned()
+    }
+
     /// A topic that has to be there.
     ///
     /// # Errors
     /// As [`LogAdmin::describe_topic`], and [`LogError::TopicMissing`].
     fn existing_topic(&mut self, topic: &str) -> Result<TopicDescription, LogError> {
-        self.describe_topic(topic)?.ok_or_else(|| LogError::TopicMissing { topic: topic.to_owned() })
+        self.describe_topic(topic)?.ok_or_else(|| LogError::TopicMissing { topic: self.own_name(topic) })
     }
 }
 

@@ -177,7 +177,7 @@ fn unknown_keys_name_the_nearest() {
         "F: `pipelin.workers` is not a known key: did you mean `pipeline.workers`?",
     );
     check_problem("workers = 2", "F: `workers` is not a known key: did you mean `pipeline.workers`?");
-    check_problem("[http]\ntls = true", "F: `http.tls` is not a known key: remove it, or use one of `listen`");
+    check_problem("[archive]\ntls = true", "F: `archive.tls` is not a known key: remove it, or use one of `retention`");
     check_problem(
         "[zzz]\ny = 1",
         "F: `zzz.y` is not a known key: remove it, or use one of `name`, `data_dir`, `source`, `kafka`, `pipeline`, `replay`, \

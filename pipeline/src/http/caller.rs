@@ -111,6 +111,14 @@ impl Caller {
         Err(Problem::new(ProblemKind::Forbidden, detail))
     }
 
+    /// The dealer of a token that is bound to one alone.
+    pub fn only_dealer(&self) -> Option<String> {
+        match &self.access.dealers {
+            Dealers::Only(dealers) if dealers.len() == 1 => dealers.first().cloned(),
+            _ => None,
+        }
+    }
+
     /// Refuses who may not see what belongs to no dealer.
     ///
     /// # Errors

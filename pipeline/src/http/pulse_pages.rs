@@ -100,7 +100,8 @@ pub async fn floor(
         ))
         .await?;
     let dealers = values(dealers);
-    let chosen = which.dealer_id.or_else(|| dealers.first().and_then(|dealer| text(dealer, "id")));
+    let first = || dealers.first().and_then(|dealer| text(dealer, "id"));
+    let chosen = which.dealer_id.or_else(first).or_else(|| caller.only_dealer());
     let own = dealers.iter().find(|dealer| text(dealer, "id") == chosen);
     let mut body = FloorBody {
         epoch: questions.epoch(),

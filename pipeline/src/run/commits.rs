@@ -321,7 +321,10 @@ impl Commits {
         };
         self.committer = committer;
         let Some(last) = last else { return Input::Renewed { epochs: 0 } };
-        if last.incarnation > self.identity.incarnation {
+        // What this run did not write is what its first epoch follows, or somebody has taken over: a later run, or an earlier one that
+        // opened another committer, too.
+        let is_before = self.held.front().is_some_and(|held| held.binding.previous == Some(last.epoch));
+        if last.incarnation != self.identity.incarnation && !is_before {
             return Input::Ended(self.replaced(Some(&name_of(&last))));
         }
         let epochs = self.held.iter().take_while(|held| held.binding.epoch <= last.epoch).count();

@@ -14,7 +14,7 @@ const INVARIANTS: [&str; 4] = [
      where active and exists (select 1 from reps r where r.dealer_id = l.dealer_id and r.rep_id = l.assigned_rep_id)) l \
      where coalesce(r.reps, 0) <> l.leads",
     "select a.lead_id from stored.leads a full join stored.leads b on a.dealer_id = b.dealer_id and a.lead_id = b.lead_id \
-     where a.updated_at is distinct from b.updated_at or a.lead_id is null or b.lead_id is null",
+     where (a.updated_at is distinct from b.updated_at) or a.lead_id is null or b.lead_id is null",
 ];
 
 #[test]

@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(next(&ring, 150), "epoch 200");
         assert_eq!(next(&ring, 160), "epoch 200");
         assert_eq!(next(&ring, 250), "nothing");
-        assert_eq!(next(&ring, 99), "missed, oldest 200");
+        assert_eq!(next(&ring, 99), "missed, oldest 150");
         assert_eq!(ring.newest(), Some(250));
     }
 
