@@ -113,6 +113,9 @@ fn blocked_output_costs_patience_and_not_memory() {
     let data_dir = folder.path().join("data");
     let variables = [
         ("DEALERFLOW_PIPELINE__MEMORY_LIMIT", MEMORY_LIMIT),
+        // Weeks of five minutes would be messages that say the same.
+        ("DEALERFLOW_MODELS__OSCILLATORS__REPORT_EVERY", "12h"),
+        ("DEALERFLOW_SQL__RETAINED_BYTES", "16MiB"),
         ("DEALERFLOW_SOURCE__KIND", "embedded"),
         ("DEALERFLOW_DATA_DIR", data_dir.to_str().unwrap()),
     ];

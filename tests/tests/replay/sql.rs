@@ -300,7 +300,7 @@ fn graph_prints_the_dataflow_from_the_source_to_the_sinks() {
     while let Some((_, to)) = edges.iter().find(|(from, to)| reached.contains(from) && !reached.contains(to)) {
         reached.push(to);
     }
-    for sink in ["parquet sink", "dead letter sink"] {
+    for sink in ["parquet sink", "topic sink"] {
         assert!(reached.contains(&sink), "{sink} is not reached:\n{told}");
     }
 }

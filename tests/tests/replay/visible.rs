@@ -19,6 +19,8 @@ use crate::world::{Random, World};
 
 fn spawn(input: &Path, output: &Path, further: &[&str]) -> Child {
     let mut command = command();
+    // As the whole replay that it is compared with.
+    command.env("DEALERFLOW_MODELS__OSCILLATORS__REPORT_EVERY", "12h");
     command.arg("replay").arg("--input").arg(input).arg("--output").arg(output).args(further);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }

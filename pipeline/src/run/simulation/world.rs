@@ -626,13 +626,19 @@ impl World {
         for _ in 0..ROUNDS_MAX + self.records_in() * 2 {
             follower.feed(self.now()).map_err(|error| error.to_string())?;
             follower.work(usize::MAX, 20);
-            while follower.commit(usize::MAX) == Turn::Busy {}
+            let mut turn = Turn::Busy;
+            while turn == Turn::Busy {
+                turn = follower.commit(usize::MAX);
+            }
             for one in follower.published() {
                 self.truth.published(published, &one)?;
                 published += 1;
             }
             if published == count {
                 return Ok(());
+            }
+            if let Turn::Stop(reason) = turn {
+                return Err(format!("a run without interruption stops after {published} of {count} epochs: {reason}"));
             }
         }
         Err(format!("a run without interruption stands still after {published} of {count} epochs"))
