@@ -321,13 +321,13 @@ impl Commits {
         };
         self.committer = committer;
         let Some(last) = last else { return Input::Renewed { epochs: 0 } };
-        // What this run did not write is what its first epoch follows, or somebody has taken over: a later run, or an earlier one that
-        // opened another committer, too.
-        let is_before = self.held.front().is_some_and(|held| held.binding.previous == Some(last.epoch));
-        if last.incarnation != self.identity.incarnation && !is_before {
-            return Input::Ended(self.replaced(Some(&name_of(&last))));
-        }
-        let epochs = self.held.iter().take_while(|held| held.binding.epoch <= last.epoch).count();
+        // It is one of ours, or what the first of them follows; else somebody has taken over. Two runs that began before either had
+        // recorded an epoch have one number, so numbers do not tell.
+        let epochs = match self.held.iter().position(|held| held.binding == last) {
+            Some(place) => place + 1,
+            None if self.held.front().is_some_and(|held| held.binding.previous == Some(last.epoch)) => 0,
+            None => return Input::Ended(self.replaced(Some(&name_of(&last)))),
+        };
         tracing::info!(epochs, "another committer is open, and so many epochs of the group were in the log");
         Input::Renewed { epochs }
     }

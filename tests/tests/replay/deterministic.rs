@@ -171,7 +171,9 @@ fn assert_same_but_for_epochs(left: &Path, tables: &BTreeMap<&str, Vec<Value>>, 
             let mut rows = rows.to_vec();
             for row in &mut rows {
                 let row = row.as_object_mut().unwrap();
-                ["epoch", "assigned_epoch"].map(|column| drop(row.remove(column)));
+                for column in ["epoch", "assigned_epoch"] {
+                    row.remove(column);
+                }
             }
             rows
         };
