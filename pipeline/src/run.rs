@@ -41,9 +41,10 @@ use self::source::SourceSettings;
 use crate::config::{Config, TablesKept};
 use crate::graph::GraphSettings;
 
-/// Input on its way, as a part of the configured memory: one sixteenth, at least 16 MiB.
+/// Input on its way, as a part of the configured memory: one forty-eighth, at least 8 MiB. What operators make of it waits with it, and is
+/// several times as much.
 fn window_bytes_max(config: &Config) -> u64 {
-    (config.memory_limit_bytes() / 16).max(16 << 20)
+    (config.memory_limit_bytes() / 48).max(8 << 20)
 }
 
 /// Epochs without input come so often while models have timers.

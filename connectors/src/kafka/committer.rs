@@ -10,6 +10,7 @@
 //! We wait `commit_timeout` and the broker ten seconds longer, so that it is we who abort: a transaction that the broker aborts looks
 //! to the client library like another instance.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
@@ -183,6 +184,13 @@ impl KafkaCommitter {
         self.until(deadline, |producer, timeout| producer.send_offsets_to_transaction(&offsets, metadata, timeout))
     }
 
+    /// The topics that a group goes to, as the cluster calls them.
+    fn topics_of(&self, group: &CommitGroup) -> String {
+        let names: BTreeSet<&str> = group.records.places().iter().map(|place| &*place.topic).collect();
+        let names: Vec<String> = names.into_iter().map(|name| self.config.topic_on_cluster(name)).collect();
+        names.join(" or ")
+    }
+
     fn check(&self, group: &CommitGroup) -> Result<(), LogError> {
         let limits = &self.config.limits;
         let (records, bytes) = (group.records.len(), group.records.bytes());
@@ -215,6 +223,9 @@ fn obstacle(producer: &BaseProducer<KafkaContext>, error: &KafkaError, typed: &L
     };
     match (requires_abort, retriable, error.rdkafka_error_code()) {
         (true, ..) => {
+            if let LogError::NotAuthorized { what } = typed {
+                return Some(Obstacle::Abort(LogError::NotAuthorized { what: what.clone() }));
+            }
             let reason = error.to_string();
             let retry_after = Duration::from_millis(10);
             let what = "committing".to_owned();
@@ -279,7 +290,13 @@ impl LogCommitter for KafkaCommitter {
         if let Err(error) = self.reachable() {
             return CommitOutcome::Aborted { error };
         }
-        let filled = self.fill(group, deadline);
+        let filled = self.fill(group, deadline).map_err(|obstacle| match obstacle {
+            // The library does not say which topic it was.
+            Obstacle::Abort(LogError::NotAuthorized { what }) if what == "committing" => {
+                Obstacle::Abort(LogError::NotAuthorized { what: format!("writing {}", self.topics_of(group)) })
+            }
+            other => other,
+        });
         let (error, late) = match filled {
             Ok(()) => match self.until(deadline, Producer::commit_transaction) {
                 Ok(()) => return CommitOutcome::Committed,

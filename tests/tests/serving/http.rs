@@ -178,7 +178,7 @@ fn a_token_gets_nothing_of_other_dealers_by_any_path() {
     assert!(everybody[0]["n"].as_i64().unwrap() > 1);
     assert_eq!(ann.post("/api/sql", &json!({"sql": "delete from reps"})).status, 400);
     let csv = ann.call("POST", "/api/sql", &[("accept", "text/csv")], r#"{"sql": "select name from reps"}"#);
-    assert_eq!(csv.body.trim(), "name\nAnn Own");
+    assert_eq!(csv.body.trim(), "name\r\nAnn Own");
 
     // Writing.
     assert_eq!(ann.post("/api/events", &rep("d-2", "X")).status, 403);
