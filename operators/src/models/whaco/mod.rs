@@ -29,3 +29,4 @@ pub mod settings;
 pub mod sizes;
 pub mod snapshot;
 mod tail;
+mod typical;

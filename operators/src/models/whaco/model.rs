@@ -2,13 +2,10 @@
 //!
 //! ```text
 //!   row ─▶ nearest centroid ───────────────▶ cluster, probabilities ─▶ confidence
-//!     ├──▶ sample: two distances ─┬─▶ rarity of each among earlier rows ─▶ score = 1 − p₁^⅜ p₂^⅜ p₃^¼
-//!     └──▶ most extreme feature ──┘                      rarity of the score ≤ level ─▶ outlier
-//!   then, if the row teaches: moments, sample, tails, level, centroid; now and then a reclustering of the sample
+//!     └──▶ distance from the sample ─▶ relative to typical ones: r ─┬─▶ score = r ÷ (1 + r)
+//!                                                                   └─▶ rarity among earlier rows ≤ level ─▶ outlier
+//!   then, if the row teaches: moments, sample, tail, level, centroid; now and then a reclustering of the sample
 //! ```
-//! The distances see what is far from the rows around it, the extreme what is far from the middle of all: each finds outliers that the
-//! others miss, and rarities make them comparable without knowing their distributions.
-//!
 //! A row is always scored by what was learned from the rows before it. The level is the wanted flag rate, corrected by what was
 //! flagged so far (adaptive conformal inference, Gibbs and Candès 2021), and held between a quarter and four times the wanted rate, so that a
 //! row that is rarer than a quarter of the rate is flagged whatever came before.
@@ -18,10 +15,11 @@ use super::confidence::confidence;
 use super::random::Random;
 use super::recluster::recluster;
 use super::sample::Sample;
-use super::scale::{Moments, Scale};
+use super::scale::Moments;
 use super::settings::{Settings, SettingsError};
 use super::sizes::SizeWindow;
 use super::tail::{Place, Tail};
+use super::typical::Typical;
 
 /// Values relative to the origin are held within this, so that no distance between two of them overflows to no number.
 const VALUE_MAX: f64 = 1e15;
@@ -31,8 +29,8 @@ const FRESH_ROWS: u64 = 64;
 const SCALE_EVERY_ROWS: u64 = 16;
 /// Rows per cluster before the first clustering of the sample.
 const FIRST_ROWS_PER_CLUSTER: u64 = 4;
-/// Distances per feature from 2⁻⁶ deviations upwards.
-const DISTANCE_EXPONENT: i32 = -6;
+/// Relative distances are told apart from 2⁻⁶ upwards.
+const RELATIVE_EXPONENT: i32 = -6;
 /// How far one row flagged too many lowers the level, as a share of the flag rate.
 const LEVEL_GAIN: f64 = 0.5;
 /// Rows flagged too many or too few that are remembered at most, so that a flood of outliers is not paid back for ever.
@@ -43,8 +41,8 @@ const DEBT_MAX_ROWS: f64 = 10.0;
 pub struct Scored {
     /// The nearest cluster, 0 to clusters − 1.
     pub cluster: u32,
-    /// How unusual the row is, in [0, 1): 1 − p₁^⅜ p₂^⅜ p₃^¼, where p is the share of earlier rows that lay as far out by the Euclidean
-    /// and by the city-block distance from the sample and by their most extreme feature.
+    /// How unusual the row is, in [0, 1): r ÷ (1 + r), where r is the row's distance from the sample relative to that of a typical row, so a
+    /// typical row has one half.
     pub score: f64,
     /// Whether the score is among the rarest `flag_rate`.
     pub is_outlier: bool,
@@ -59,11 +57,13 @@ pub struct Model {
     /// The first row: values are kept relative to it, so that single precision loses nothing that matters.
     pub(super) origin: Vec<f64>,
     pub(super) moments: Vec<Moments>,
-    pub(super) scale: Scale,
+    /// Inverse standard deviations of the features.
+    pub(super) inverse: Vec<f32>,
     pub(super) sample: Sample,
     pub(super) clusters: Clusters,
-    /// Of the Euclidean distance, of the city-block distance, of the most extreme feature, of all three together.
-    pub(super) tails: [Tail; 4],
+    pub(super) typical: Typical,
+    /// Of the relative distance.
+    pub(super) tail: Tail,
     pub(super) sizes: SizeWindow,
     /// Rows flagged beyond the flag rate.
     pub(super) debt: f64,
@@ -80,7 +80,8 @@ pub struct Model {
 /// What scoring found out and learning needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pending {
-    places: [Place; 4],
+    distance: f32,
+    place: Place,
     standing: Standing,
 }
 
@@ -117,11 +118,11 @@ impl Model {
         Ok(Model {
             origin: vec![0.0; features],
             moments: vec![Moments::default(); features],
-            scale: Scale { inverse: vec![[1.0; 2]; features] },
+            inverse: vec![1.0; features],
             sample: Sample::new(features, settings.points),
             clusters: Clusters::new(features, settings.clusters),
-            tails: [DISTANCE_EXPONENT, DISTANCE_EXPONENT, DISTANCE_EXPONENT, 0]
-                .map(|exponent| Tail::new(exponent, settings.scale_memory_rows)),
+            typical: Typical::default(),
+            tail: Tail::new(RELATIVE_EXPONENT, settings.scale_memory_rows),
             sizes: SizeWindow::default(),
             debt: 0.0,
             rows: 0,
@@ -146,9 +147,7 @@ impl Model {
 
     pub(super) fn discount(&mut self, rows: u32) {
         self.worth = self.worth.min(u64::from(rows));
-        for tail in &mut self.tails {
-            tail.discount(rows as f32);
-        }
+        self.tail.discount(rows as f32);
         let total: f32 = self.clusters.rows.iter().sum();
         if total > rows as f32 {
             for behind in &mut self.clusters.rows {
@@ -293,29 +292,12 @@ impl Model {
         self.settings.flag_rate * (1.0 - LEVEL_GAIN * self.debt).clamp(0.25, 4.0)
     }
 
-    /// How many deviations the row's most extreme feature lies from its mean.
-    #[inline]
-    fn extreme(&self) -> f32 {
-        let mut extreme = 0.0_f32;
-        for ((x, moments), [deviation, _]) in self.scratch.row.iter().zip(&self.moments).zip(&self.scale.inverse) {
-            let off = (x - moments.mean as f32).abs() * deviation;
-            extreme = if off > extreme { off } else { extreme };
-        }
-        extreme
-    }
-
     #[inline]
     fn judge(&mut self) -> (Scored, Pending) {
         let row = &self.scratch.row;
-        let distances = self.sample.distances(row, &self.scale);
-        let (first, euclidean) = self.tails[0].rarity(distances.euclidean);
-        let (second, city_block) = self.tails[1].rarity(distances.city_block);
-        let (third, extreme) = self.tails[2].rarity(self.extreme());
-        let (first, second, third) = (f64::from(first), f64::from(second), f64::from(third));
-        // The geometric mean with weights 3/8, 3/8 and 1/4, of roots that round alike everywhere.
-        let (distances, extremes) = (first * second, third * third);
-        let mean = (distances * distances * distances * extremes).sqrt().sqrt().sqrt();
-        let (rarity, all) = self.tails[3].rarity((1.0 / mean) as f32);
+        let distance = self.sample.distance(row, &self.inverse);
+        let relative = self.typical.relative(distance, self.worth as f32);
+        let (rarity, place) = self.tail.rarity(relative);
         let (mut standing, mut sure) = (Standing { cluster: 0, spread: 0.0 }, 0.0);
         if self.clusters.count > 0 {
             standing = self.clusters.stand(row, &mut self.scratch.probabilities);
@@ -323,11 +305,11 @@ impl Model {
         }
         let scored = Scored {
             cluster: standing.cluster,
-            score: 1.0 - mean,
+            score: f64::from(relative / (1.0 + relative)),
             is_outlier: f64::from(rarity) <= self.level(),
             confidence: sure,
         };
-        (scored, Pending { places: [euclidean, city_block, extreme, all], standing })
+        (scored, Pending { distance, place, standing })
     }
 
     #[inline]
@@ -340,9 +322,8 @@ impl Model {
         }
         // The first two rows have nothing to be far from.
         if self.worth > 1 {
-            for (tail, place) in self.tails.iter_mut().zip(pending.places) {
-                tail.learn(place);
-            }
+            self.tail.learn(pending.place);
+            self.typical.learn(pending.distance, rows as f32 - 2.0);
             let rate = self.settings.flag_rate;
             let flagged = f64::from(u8::from(scored.is_outlier));
             self.debt = (self.debt + flagged - rate).clamp(-DEBT_MAX_ROWS, DEBT_MAX_ROWS);
@@ -354,13 +335,19 @@ impl Model {
         self.worth += 1;
         self.outliers += u64::from(scored.is_outlier);
         if self.worth <= FRESH_ROWS || self.worth.is_multiple_of(SCALE_EVERY_ROWS) {
-            self.scale.refresh(&self.moments, &self.origin);
+            self.refresh_scale();
             self.clusters.refresh_precisions();
         }
         if self.rows >= self.next_clustering {
             self.recluster();
             let wait = (self.rows / 2).min(u64::from(self.settings.clustering_rows));
             self.next_clustering = self.rows + wait.max(1);
+        }
+    }
+
+    fn refresh_scale(&mut self) {
+        for ((inverse, moments), origin) in self.inverse.iter_mut().zip(&self.moments).zip(&self.origin) {
+            *inverse = moments.inverse(*origin);
         }
     }
 

@@ -1,4 +1,4 @@
-//! How wide each feature is: running mean, standard deviation and mean absolute deviation.
+//! How wide each feature is: running mean and standard deviation.
 
 /// What a feature that never moved is taken to vary by, as a share of its own size: whatever differs from it differs by much.
 const CONSTANT_SHARE: f64 = 1e-3;
@@ -10,14 +10,6 @@ const CONSTANT_LEAST: f64 = 1e-9;
 pub(super) struct Moments {
     pub(super) mean: f64,
     pub(super) variance: f64,
-    /// Mean absolute distance from the mean that was known when the row came.
-    pub(super) absolute: f64,
-}
-
-/// Inverse widths of the features: of the standard deviation, and of the mean absolute deviation.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Scale {
-    pub(super) inverse: Vec<[f32; 2]>,
 }
 
 impl Moments {
@@ -28,26 +20,14 @@ impl Moments {
         let apart = value - self.mean;
         self.mean += share * apart;
         self.variance = (1.0 - share) * (self.variance + share * apart * apart);
-        if rows > 0.0 {
-            self.absolute += (apart.abs() - self.absolute) / rows;
-        }
     }
 
-    fn inverse(&self, origin: f64) -> [f32; 2] {
+    /// The inverse standard deviation, for values that were taken relative to the origin.
+    #[inline]
+    pub(super) fn inverse(&self, origin: f64) -> f32 {
         let constant = ((self.mean + origin).abs() * CONSTANT_SHARE).max(CONSTANT_LEAST);
         let deviation = if self.variance > 0.0 { self.variance.sqrt() } else { constant };
-        let absolute = if self.absolute > 0.0 { self.absolute } else { constant };
-        [(1.0 / deviation).clamp(1e-30, 1e30) as f32, (1.0 / absolute).clamp(1e-30, 1e30) as f32]
-    }
-}
-
-impl Scale {
-    /// The scale that the moments, taken relative to the origin, give.
-    #[inline]
-    pub(super) fn refresh(&mut self, moments: &[Moments], origin: &[f64]) {
-        for ((inverse, moments), origin) in self.inverse.iter_mut().zip(moments).zip(origin) {
-            *inverse = moments.inverse(*origin);
-        }
+        (1.0 / deviation).clamp(1e-30, 1e30) as f32
     }
 }
 
@@ -66,16 +46,13 @@ mod tests {
         let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / 8.0;
         assert!((moments.mean - mean).abs() < 1e-12);
         assert!((moments.variance - variance).abs() < 1e-12);
-        // Distances from the running means 3, 1, 2, 7/4, 2/5, 11/6, 13/7.
-        let absolute = (4.0 + 3.0 + 1.0 + 6.75 + 8.6 + 1.0 / 6.0 + 29.0 / 7.0) / 7.0;
-        assert!((moments.absolute - absolute).abs() < 1e-12);
     }
 
     #[test]
     fn what_never_moved_is_narrow_but_not_nothing() {
         let mut moments = Moments::default();
         moments.learn(0.0, 0.0);
-        assert!((moments.inverse(50.0)[0] - 20.0).abs() < 1e-5);
-        assert!(moments.inverse(0.0)[0].is_finite());
+        assert!((moments.inverse(50.0) - 20.0).abs() < 1e-5);
+        assert!(moments.inverse(0.0).is_finite());
     }
 }

@@ -144,12 +144,12 @@ impl Settings {
 
     fn state_bytes_with(&self, points: usize) -> usize {
         let padded = self.clusters.next_multiple_of(8);
-        // The sample and the marks of its free slots; moments; scales; centroids; variances, metric and origin; tails; sizes.
-        points * (4 * self.features + 4)
-            + self.features * (3 * 8 + 2 * 4)
-            + padded * (4 * self.features + 4)
-            + self.features * (4 * 4)
-            + super::tail::BYTES * 4
+        // The sample; moments and scales; centroids, their rows and shares; variances, precisions, metric and origin; tail; sizes.
+        points * 4 * self.features
+            + self.features * (2 * 8 + 4)
+            + padded * (4 * self.features + 8)
+            + self.features * (3 * 4 + 8)
+            + super::tail::BYTES
             + super::sizes::BYTES
             + 512
     }

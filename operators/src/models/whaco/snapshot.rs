@@ -11,14 +11,15 @@ use thiserror::Error;
 use super::clusters::Clusters;
 use super::model::{Model, Scratch};
 use super::random::Random;
-use super::sample::{LANES, Sample};
-use super::scale::{Moments, Scale};
+use super::sample::Sample;
+use super::scale::Moments;
 use super::settings::{Settings, SettingsError};
 use super::sizes::{SIZE_WINDOW_ROWS, SizeWindow};
 use super::tail::Tail;
+use super::typical::Typical;
 
 /// Version of the bytes.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 const MAGIC: &[u8; 5] = b"WHACO";
 
 /// Why bytes are no model.
@@ -239,38 +240,34 @@ fn read_clusters(from: &mut Reader<'_>, clusters: &mut Clusters, greatest: usize
 }
 
 fn write_sample(to: &mut Writer, sample: &Sample) {
-    let Sample { values, absent, features: _, filled } = sample;
+    let Sample { values, features: _, points: _, filled } = sample;
     to.f32s(values.as_flattened().iter());
-    to.f32s(absent.as_flattened().iter());
     to.u64(*filled as u64);
 }
 
 fn read_sample(from: &mut Reader<'_>, sample: &mut Sample) -> Result<(), SnapshotError> {
     from.f32s(sample.values.as_flattened_mut().iter_mut())?;
-    from.f32s(sample.absent.as_flattened_mut().iter_mut())?;
-    sample.filled = from.count(sample.absent.len() * LANES)?;
+    sample.filled = from.count(sample.points)?;
     Ok(())
 }
 
 impl Model {
     /// The whole state as bytes.
     pub fn snapshot(&self) -> Vec<u8> {
-        let Model { settings, origin, moments, scale, sample, clusters, tails, sizes, .. } = self;
+        let Model { settings, origin, moments, inverse, sample, clusters, typical, tail, sizes, .. } = self;
         let mut to = Writer::new(Kind::Calibrated, 2 * settings.state_bytes());
         write_settings(&mut to, settings);
         to.f64s(origin);
-        for Moments { mean, variance, absolute } in moments {
-            for value in [mean, variance, absolute] {
-                to.f64(*value);
-            }
+        for Moments { mean, variance } in moments {
+            to.f64(*mean);
+            to.f64(*variance);
         }
-        let Scale { inverse } = scale;
-        to.f32s(inverse.as_flattened().iter());
+        to.f32s(inverse.iter());
         write_sample(&mut to, sample);
         write_clusters(&mut to, clusters);
-        for tail in tails {
-            write_tail(&mut to, tail);
-        }
+        let Typical { distance } = typical;
+        to.f32(*distance);
+        write_tail(&mut to, tail);
         to.u64(sizes.clusters.len() as u64);
         to.bytes.extend_from_slice(&sizes.clusters);
         to.u64(u64::from(sizes.next));
@@ -295,14 +292,13 @@ impl Model {
         let mut model = Model::new(settings)?;
         model.origin = from.f64s(model.origin.len())?;
         for moments in &mut model.moments {
-            *moments = Moments { mean: from.f64()?, variance: from.f64()?, absolute: from.f64()? };
+            *moments = Moments { mean: from.f64()?, variance: from.f64()? };
         }
-        from.f32s(model.scale.inverse.as_flattened_mut().iter_mut())?;
+        from.f32s(model.inverse.iter_mut())?;
         read_sample(&mut from, &mut model.sample)?;
         read_clusters(&mut from, &mut model.clusters, model.settings.clusters)?;
-        for tail in &mut model.tails {
-            read_tail(&mut from, tail)?;
-        }
+        from.f32s(std::iter::once(&mut model.typical.distance))?;
+        read_tail(&mut from, &mut model.tail)?;
         let mut sizes = SizeWindow::default();
         for _ in 0..from.count(SIZE_WINDOW_ROWS)? {
             let [cluster] = from.take()?;
