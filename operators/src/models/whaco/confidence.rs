@@ -6,6 +6,7 @@
 //! is 1 when the features are independent and less when they are not.
 
 use super::clusters::{Clusters, Standing};
+use super::exponential::exponential;
 
 /// A cluster that holds nothing may still be right.
 const SHARE_LEAST: f32 = 1e-3;
@@ -15,19 +16,18 @@ const EXPONENT_LEAST: f32 = -20.0;
 /// Turns the spreads of all clusters into their probabilities, in place, and gives that of the row's cluster.
 #[inline]
 pub(super) fn confidence(clusters: &Clusters, standing: Standing, spreads: &mut [f32]) -> f64 {
-    let spreads = &mut spreads[..clusters.count];
-    let temper = temper(clusters);
-    let least =
-        spreads.iter().copied().fold(f32::INFINITY, |least, spread| if spread < least { spread } else { least });
-    let mut total = 0.0;
+    let factor = -0.5 * temper(clusters);
+    let (used, count) = (&spreads[..clusters.count], clusters.count);
+    let least = used.iter().copied().fold(f32::INFINITY, |least, spread| if spread < least { spread } else { least });
+    // Over whole blocks of clusters, so that eight are done at once; what stands in those that are not used is never looked at.
     for (spread, share) in spreads.iter_mut().zip(&clusters.shares) {
-        let exponent = -0.5 * temper * (*spread - least);
-        let likelihood = if exponent > EXPONENT_LEAST { libm::expf(exponent) } else { 0.0 };
-        *spread = likelihood * share.max(SHARE_LEAST);
-        total += *spread;
+        let exponent = factor * (*spread - least);
+        let exponent = if exponent > EXPONENT_LEAST { exponent } else { EXPONENT_LEAST };
+        *spread = exponential(exponent) * if *share > SHARE_LEAST { *share } else { SHARE_LEAST };
     }
+    let spreads = &mut spreads[..count];
     // The nearest by spread adds at least the least share.
-    let inverse = 1.0 / total;
+    let inverse = 1.0 / spreads.iter().sum::<f32>();
     for weight in spreads.iter_mut() {
         *weight *= inverse;
     }

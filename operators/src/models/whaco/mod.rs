@@ -11,6 +11,7 @@
 
 mod clusters;
 mod confidence;
+mod exponential;
 pub mod features;
 pub mod lead;
 pub mod model;

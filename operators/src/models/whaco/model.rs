@@ -340,7 +340,7 @@ impl Model {
         }
         if self.rows >= self.next_clustering {
             self.recluster();
-            let wait = (self.rows / 2).min(u64::from(self.settings.clustering_rows));
+            let wait = self.rows.min(u64::from(self.settings.clustering_rows));
             self.next_clustering = self.rows + wait.max(1);
         }
     }

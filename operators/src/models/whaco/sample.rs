@@ -1,7 +1,7 @@
 //! A sample of the rows, and how far a row lies from it.
 //!
 //! ```text
-//!   points in blocks of 8, feature by feature      lane of about 8 blocks = one group of about 8 points
+//!   points in blocks of 8, feature by feature      lane of about 6 blocks = one group of about 6 points
 //!   block: [f0: ×8][f1: ×8]…  ─▶ 8 distances at once ─▶ nearest of each group ─▶ mean over the groups
 //! ```
 //! The mean distance to the nearest of many small random groups is the outlier score of Pang, Ting and Albrecht (`LeSiNN`, 2015).
@@ -20,9 +20,9 @@ use super::random::Random;
 /// Points of a block.
 pub(super) const LANES: usize = 8;
 /// Blocks whose lanes make groups, nearly.
-const BLOCKS_PER_GROUP: usize = 8;
+const BLOCKS_PER_GROUP: usize = 6;
 /// No feature adds more standard deviations than this to a distance.
-const DEVIATIONS_MAX: f32 = 4.0;
+const DEVIATIONS_MAX: f32 = 3.0;
 
 type Lanes = [f32; LANES];
 
@@ -130,11 +130,11 @@ mod tests {
     /// The definition: the mean over the groups of the least distance to one of the group.
     fn plainly(sample: &Sample, row: &[f32], inverse: &[f32]) -> f32 {
         let blocks = sample.points / LANES;
-        let parts = ((blocks + 4) / 8).max(1);
+        let parts = ((blocks + 3) / 6).max(1);
         let part_of = |point: usize| (0..parts).rfind(|part| part * blocks / parts <= point / LANES).unwrap();
         let apart = |point: usize| -> f32 {
             let deviations = |feature: usize| (row[feature] - sample.value(point, feature)).abs() * inverse[feature];
-            (0..row.len()).map(|feature| deviations(feature).min(4.0)).sum::<f32>() / row.len() as f32
+            (0..row.len()).map(|feature| deviations(feature).min(3.0)).sum::<f32>() / row.len() as f32
         };
         let mut nearest = Vec::new();
         for part in 0..parts {

@@ -19,11 +19,7 @@ impl Typical {
     /// A distance relative to the typical one, after so many rows; 1 while there is none to compare with.
     #[inline]
     pub(super) fn relative(self, distance: f32, rows: f32) -> f32 {
-        if self.distance > 0.0 {
-            (rows * (distance / self.distance) + DOUBT_ROWS) / (rows + DOUBT_ROWS)
-        } else {
-            1.0
-        }
+        if self.distance > 0.0 { (rows * (distance / self.distance) + DOUBT_ROWS) / (rows + DOUBT_ROWS) } else { 1.0 }
     }
 
     /// Takes in a distance. `rows` counts those before it, held at the memory.
