@@ -82,6 +82,60 @@ def outlier_sets():
     return found
 
 
+FAMILIES = ("local", "global", "clustered", "dependent")
+
+
+def generated_outlier_sets():
+    """The four families of outliers that ADBench tells apart, in mixtures of groups, under several kinds of margins."""
+    found = []
+    margins = ("plain", "heavy tails", "mixed scales", "discrete", "log-normal")
+    for number, (family, features, share) in enumerate(
+        (family, features, share) for family in FAMILIES for features in (5, 20, 60) for share in (0.01, 0.05, 0.3)
+    ):
+        rows, outlying = generated(number, family, features, share, margins[number % len(margins)])
+        found.append((f"{family}, {margins[number % len(margins)]}", rows, outlying))
+    return found
+
+
+def generated(seed, family, features, share, margin, count=1_000):
+    """Rows of up to four groups and that share of outliers: wider than a group, anywhere, in a place of their own, or with the values of
+    several rows mixed."""
+    chance = np.random.default_rng(seed)
+    outliers, groups = int(count * share), chance.integers(1, 5)
+    centres = chance.uniform(-5, 5, (groups, features))
+    shapes = [
+        np.diag(chance.uniform(0.5, 1.5, features))
+        + chance.uniform(0, 0.8) * chance.normal(size=(features, features)) / np.sqrt(features)
+        for _ in range(groups)
+    ]
+
+    def draw(group, width):
+        return centres[group] + width * shapes[group] @ chance.normal(size=features)
+
+    inner = np.stack([draw(chance.integers(groups), 1.0) for _ in range(count - outliers)])
+    if family == "local":
+        outer = np.stack([draw(chance.integers(groups), 2.2) for _ in range(outliers)])
+    elif family == "global":
+        outer = chance.uniform(1.1 * inner.min(0), 1.1 * inner.max(0), (outliers, features))
+    elif family == "clustered":
+        way = chance.normal(size=features)
+        away = 4.5 * np.sqrt(features) * way / np.linalg.norm(way)
+        outer = np.stack([draw(0, 0.4) + away for _ in range(outliers)])
+    else:
+        outer = np.stack([chance.permutation(column)[:outliers] for column in inner.T], 1)
+    rows = np.vstack([inner, outer])
+    if margin == "heavy tails":
+        rows = np.sinh(0.6 * rows)
+    elif margin == "mixed scales":
+        rows = rows * 10.0 ** chance.integers(-4, 6, features) + 10.0 ** chance.integers(0, 3, features)
+    elif margin == "discrete":
+        coarse = chance.random(features) < 0.6
+        rows[:, coarse] = np.round(rows[:, coarse] / rows[:, coarse].std(0) * 1.5)
+    elif margin == "log-normal":
+        rows = np.exp(0.8 * rows / rows.std(0))
+    return rows, np.arange(count) >= count - outliers
+
+
 def river_stream(stream):
     """A stream of river's as an array."""
     pairs = list(stream)

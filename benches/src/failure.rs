@@ -40,6 +40,9 @@ pub enum Failure {
         /// What was looked for.
         wanted: String,
     },
+    /// The settings of a model are out of their bounds.
+    #[error("the model of leads cannot be made: {0}")]
+    Model(#[from] operators::models::whaco::settings::SettingsError),
 }
 
 impl Failure {

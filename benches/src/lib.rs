@@ -23,3 +23,4 @@ pub mod oscillators;
 pub mod repeat;
 pub mod replay;
 pub mod table;
+pub mod whaco;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use benches::child::Binaries;
 use benches::failure::Failure;
 use benches::input::InputFolder;
-use benches::{assignment, flatness, oscillators, replay};
+use benches::{assignment, flatness, oscillators, replay, whaco};
 use clap::{Args, Parser, Subcommand};
 
 /// Times the pipeline beside a hand-written loop over the same files.
@@ -29,6 +29,8 @@ enum Mode {
     Oscillators(ModelArguments),
     /// Lead assignment: gap to the exact optimum by iteration, and time.
     Assignment(ModelArguments),
+    /// WHACO: time of the analysis of a lead, with one dealer and with 500 in turn.
+    Whaco(ModelArguments),
 }
 
 #[derive(Args)]
@@ -82,6 +84,9 @@ fn main() -> ExitCode {
         Mode::Assignment(ModelArguments { rounds }) => {
             println!("{}", assignment::measure(rounds as usize, say));
             Ok(())
+        }
+        Mode::Whaco(ModelArguments { rounds }) => {
+            whaco::measure(rounds as usize, say).map(|report| println!("{report}")).map_err(Failure::from)
         }
     };
     match outcome {
