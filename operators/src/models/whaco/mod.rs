@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   lead ─▶ features ─┬─▶ seed:  the user's formulas, bit for bit                    seed.rs, seed_stream.rs
-//!                     └─▶ model: sample, distances ─▶ rarity ─▶ score, outlier       model.rs, sample.rs, scale.rs, tail.rs
+//!                     └─▶ model: sample, distance ─▶ score ─▶ rarity ─▶ outlier      model.rs, sample.rs, scale.rs, typical.rs, tail.rs
 //!                              └ centroids ─▶ cluster, confidence                    clusters.rs, recluster.rs, confidence.rs
 //!   lead.rs: segments by rule, priorities with and without credit data, reasons      segment.rs, reason.rs
 //! ```
