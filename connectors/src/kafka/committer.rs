@@ -27,6 +27,10 @@ use crate::log::{CommitGroup, CommitOutcome, CommitterIdentity, LogCommitter, Lo
 /// How long one call into the client library may block before its events are served.
 const CALL_STEP: Duration = Duration::from_millis(500);
 
+/// How long an abort waits for what is on its way: the library would end a transaction whose beginning has not reached the broker yet,
+/// which the broker refuses and which ends the client.
+const ABORT_DRAIN: Duration = Duration::from_secs(2);
+
 /// How many of the client's events are served before a transaction begins.
 const EVENTS_BEFORE_COMMIT_MAX: usize = 16;
 
@@ -120,7 +124,11 @@ impl KafkaCommitter {
     fn abort(&mut self) -> Result<(), Obstacle> {
         let deadline = Instant::now() + self.config.limits.commit_timeout.min(Duration::from_secs(10));
         if let Some(producer) = &self.producer {
-            self.producing(producer).purge(deadline);
+            let producing = self.producing(producer);
+            if self.state == State::Ready {
+                producing.drain(deadline.min(Instant::now() + ABORT_DRAIN));
+            }
+            producing.purge(deadline);
         }
         self.state = State::Unsettled;
         self.until(deadline, Producer::abort_transaction)?;

@@ -7,7 +7,7 @@ use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 
 use super::config::KafkaConfig;
-use super::context::KafkaContext;
+use super::context::{KafkaContext, Told};
 use super::error::{Request, too_large};
 use crate::log::{LogError, OutgoingRecord, OutgoingRecords, TopicPartition};
 
@@ -153,6 +153,18 @@ impl Producing<'_> {
                 LogError::PartitionMissing { partition: place.clone(), partitions: 0 }
             }
             _ => self.request(Some(topic)).error_of_code(code, &code.to_string()),
+        }
+    }
+
+    /// Waits until nothing is on its way any more, or nothing that is will arrive.
+    pub(super) fn drain(&self, deadline: Instant) {
+        let lost = |told: &Told| told.transaction.is_some() || told.all_brokers_down || told.authentication.is_some();
+        while self.producer.in_flight_count() > 0
+            && self.producer.client().fatal_error().is_none()
+            && !lost(&self.producer.context().told())
+            && Instant::now() < deadline
+        {
+            self.producer.poll(ACKNOWLEDGEMENT_POLL);
         }
     }
 
