@@ -75,6 +75,13 @@ impl OffsetRange {
         joined
     }
 
+    /// Whether both have an offset of one partition in common.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        (self.topic.as_str(), self.partition) == (other.topic.as_str(), other.partition)
+            && self.first < other.next
+            && other.first < self.next
+    }
+
     /// What of this range none of `others` holds; the first such part.
     pub fn missing_from(&self, others: &[Self]) -> Option<Self> {
         let own = others.iter().filter(|other| other.topic == self.topic && other.partition == self.partition);

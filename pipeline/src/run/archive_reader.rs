@@ -104,16 +104,7 @@ impl ArchiveReader {
     /// If the manifest cannot be read.
     pub fn new(log: Box<dyn LogReader>, history: Objects, archived: Vec<InputRange>) -> Result<Self, HistoryError> {
         let wanted: Vec<OffsetRange> = archived.iter().map(offset_range).collect();
-        let is_wanted = |file: &ManifestFile| {
-            let overlaps = |held: &OffsetRange| {
-                wanted.iter().any(|range| {
-                    (range.topic.as_str(), range.partition) == (held.topic.as_str(), held.partition)
-                        && range.first < held.next
-                        && held.first < range.next
-                })
-            };
-            file.offsets.iter().any(overlaps)
-        };
+        let is_wanted = |file: &ManifestFile| file.offsets.iter().any(|held| wanted.iter().any(|own| own.overlaps(held)));
         let mut files: Vec<ManifestFile> = archived_files(&history)?.into_iter().filter(is_wanted).collect();
         files.sort_by_key(|file| file.epoch_first);
         Ok(ArchiveReader {
@@ -157,15 +148,12 @@ impl ArchiveReader {
         Ok(())
     }
 
-    /// Hands partitions over to the log when the archive has no more of them.
+    /// Hands partitions over to the log when the archive has no more that is wanted of them. A later file that has only what the log
+    /// has too must not hold one back: it may wait for others, and they for this one.
     fn hand_over(&mut self) -> Result<(), LogError> {
         let files = &self.files;
         let is_through = |own: &ArchivedPartition| {
-            let comes = |file: &ManifestFile| {
-                file.offsets.iter().any(|held| {
-                    (held.topic.as_str(), held.partition) == (own.range.topic.as_str(), own.range.partition)
-                })
-            };
+            let comes = |file: &ManifestFile| file.offsets.iter().any(|held| own.range.overlaps(held));
             own.held.rows.is_empty() && !files.iter().any(comes)
         };
         let (through, reading) = std::mem::take(&mut self.reading).into_iter().partition(is_through);
@@ -288,5 +276,108 @@ impl LogReader for ArchiveReader {
 
     fn progress(&self, slot: PartitionSlot) -> Option<PartitionProgress> {
         self.log.progress(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use connectors::parquet::Manifest;
+    use operators::domain::batch::{RawBytes, Span};
+    use operators::domain::event::Topic;
+
+    use super::super::archive::Archive;
+    use super::super::binding::{Binding, InputPartition};
+    use super::super::records::{ChunkRecord, RecordChunk};
+    use super::*;
+
+    /// A log that gives nothing, and says which of its partitions are paused.
+    struct Silent(Arc<Mutex<BTreeSet<PartitionSlot>>>);
+
+    impl LogReader for Silent {
+        fn assign(&mut self, _: &[PartitionStart]) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn assign_more(&mut self, _: &[PartitionStart]) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn poll(&mut self, _: Duration, _: PollLimits, _: &mut RecordBatch) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn pause(&mut self, slots: &[PartitionSlot]) -> Result<(), LogError> {
+            self.0.lock().unwrap().extend(slots);
+            Ok(())
+        }
+
+        fn resume(&mut self, slots: &[PartitionSlot]) -> Result<(), LogError> {
+            self.0.lock().unwrap().retain(|slot| !slots.contains(slot));
+            Ok(())
+        }
+
+        fn progress(&self, _: PartitionSlot) -> Option<PartitionProgress> {
+            None
+        }
+    }
+
+    fn range((topic, first, next): (Topic, u64, u64)) -> InputRange {
+        InputRange { topic: topic.name().into(), partition: 0, first, next }
+    }
+
+    fn chunk((topic, first, next): (Topic, u64, u64)) -> RecordChunk {
+        let record = |offset| ChunkRecord { payload: Span { start: 0, length: 2 }, offset, timestamp_ms: 7 };
+        RecordChunk {
+            partition: InputPartition { topic, partition: 0 },
+            raw: RawBytes(Arc::new(b"{}".to_vec())),
+            records: (first..next).map(record).collect(),
+        }
+    }
+
+    /// One file for each epoch.
+    fn archived(epochs: &[&[(Topic, u64, u64)]]) -> Objects {
+        let history = Objects::memory();
+        let mut manifest = Manifest::first("one", 0, serde_json::json!(null));
+        for (number, ranges) in epochs.iter().enumerate() {
+            let inputs = ranges.iter().copied().map(range).collect();
+            let binding = Binding { epoch: number as i64, inputs, ..Binding::default() };
+            let mut archive = Archive::new(history.clone());
+            archive.add(&binding, ranges.iter().copied().map(chunk).collect());
+            manifest.tables.entry(ARCHIVE.name.into()).or_default().extend(archive.write_all().unwrap());
+        }
+        manifest.publish(&history).unwrap();
+        history
+    }
+
+    fn poll(reader: &mut ArchiveReader) -> Vec<(u32, u64)> {
+        let mut batch = RecordBatch::default();
+        let limits = PollLimits { records_max: 100, bytes_max: 1_000 };
+        reader.poll(Duration::ZERO, limits, &mut batch).unwrap();
+        batch.records().map(|(slot, record)| (slot.0, record.offset)).collect()
+    }
+
+    #[test]
+    fn a_partition_goes_on_in_the_log_while_another_is_held_back_in_the_archive() {
+        let (leads, deals) = (Topic::Leads, Topic::Deals);
+        let history = archived(&[&[(leads, 0, 2), (deals, 0, 3)], &[(leads, 2, 4), (deals, 3, 6)]]);
+        let expired = vec![range((leads, 0, 2)), range((deals, 0, 5))];
+        let paused = Arc::new(Mutex::new(BTreeSet::new()));
+        let mut reader = ArchiveReader::new(Box::new(Silent(Arc::clone(&paused))), history, expired).unwrap();
+        let start = |topic: Topic| PartitionStart {
+            topic_partition: TopicPartition::new(topic.name(), 0),
+            from: StartOffset::At(0),
+            topic_id: None,
+        };
+        reader.assign(&[start(leads), start(deals)]).unwrap();
+        // Deals are far enough ahead, and lie in the second file, too; leads are wanted, and the rest of them lies in the log.
+        reader.pause(&[PartitionSlot(1)]).unwrap();
+        assert_eq!(poll(&mut reader), [(0, 0), (0, 1)]);
+        assert_eq!(*paused.lock().unwrap(), BTreeSet::from([PartitionSlot(1)]), "leads go on in the log");
+        reader.resume(&[PartitionSlot(1)]).unwrap();
+        assert_eq!(poll(&mut reader), [(1, 0), (1, 1), (1, 2)]);
+        assert_eq!(poll(&mut reader), [(1, 3), (1, 4)], "what the log has is not read twice");
+        assert!(paused.lock().unwrap().is_empty());
     }
 }

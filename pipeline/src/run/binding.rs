@@ -67,6 +67,7 @@ pub struct OutputSum {
 
 /// One epoch's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Default))]
 pub struct Binding {
     /// [`BINDING_FORMAT`].
     pub format: u32,
