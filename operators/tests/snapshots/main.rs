@@ -6,6 +6,7 @@ mod damage;
 mod events;
 mod golden;
 mod graph;
+mod moving_leads;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -5,6 +5,7 @@
 //!                   │      └─(rep off or gone)─▶ waits ─▶ place ─▶ reassigned, or unassigned until there is room
 //!                   └─▶ waits ─(room)─▶ place together ─▶ assigned
 //!   active   assigned, without a deal, with an event in the last seven days: counts towards the cap and slows its rep
+//!            one that is active again goes on with its rep if that rep can have it, and else to another
 //! ```
 
 use smallvec::SmallVec;
@@ -14,7 +15,7 @@ use super::lead_state::{Assigned, LeadState};
 use super::settings::AssignmentSettings;
 use super::turn::Turn;
 use crate::domain::json_writer::JsonWriter;
-use crate::domain::messages::{MessageType, TimerKind};
+use crate::domain::messages::{CauseId, MessageType, TimerKind};
 use crate::models::assignment::candidate::{Candidate, Lead};
 use crate::models::assignment::choice::{Choice, choose, problem};
 use crate::models::assignment::score::Score;
@@ -24,6 +25,8 @@ use crate::models::whaco::segment::OUTLIER_ACTION;
 
 /// Priority of a lead that no model has scored.
 const PRIORITY_UNKNOWN: f64 = 0.5;
+const REP_HAS_LEFT: &str = "the rep has left, and nobody else can take the lead";
+const REP_IS_OFF: &str = "the rep is off, and nobody else can take the lead";
 
 type Team<'a> = SmallVec<[Candidate<'a>; 16]>;
 
@@ -70,7 +73,10 @@ impl Turn<'_, '_> {
                 let mut data = Vec::new();
                 let mut json = JsonWriter::new(&mut data);
                 json.key("reasons");
-                json.list(|json| choice.reasons().for_each(|reason| json.display(reason)));
+                json.list(|json| {
+                    self.why_moving(place).into_iter().for_each(|reason| json.display(reason));
+                    choice.reasons().for_each(|reason| json.display(reason));
+                });
                 let (id, score) = (best.rep.id, best.score.total());
                 write_choice(&mut json, &choice, (id, score), lead);
                 Found { number: self.number_of(id), score, data }
@@ -85,6 +91,21 @@ impl Turn<'_, '_> {
         let members = self.dealership.network.members();
         let seat = members.binary_search_by(|member| (*member.id).cmp(id)).unwrap_or_default();
         self.dealership.roster.get(seat).map_or(0, |seat| seat.number)
+    }
+
+    /// Why a lead leaves the rep who had it, if it does.
+    fn why_moving(&self, place: u32) -> Option<String> {
+        let rep = self.lead(place).moving?.rep;
+        let Some(seat) = self.dealership.seat_of(rep) else { return Some("the rep before has left".to_owned()) };
+        let member = &self.dealership.network.members()[seat];
+        let why = if matches!(self.cause.id, CauseId::Timer(TimerKind::Response, ..)) {
+            "has not answered in time"
+        } else if member.status == RepStatus::Off {
+            "is off"
+        } else {
+            "is at the cap of leads"
+        };
+        Some(format!("{} {why}", member.profile.name))
     }
 
     /// Makes a rep the one who has a lead, and says so.
@@ -110,6 +131,9 @@ impl Turn<'_, '_> {
         if self.shared.settings.assignment.is_none() {
             return;
         }
+        if !self.return_lead(place) {
+            return;
+        }
         self.refresh_active(place);
         let lead = self.lead(place);
         if lead.is_answered || !lead.is_created {
@@ -121,6 +145,52 @@ impl Turn<'_, '_> {
             self.stop_waiting(place);
         } else if !lead.is_waiting && !self.assign(place, None) {
             self.wait(place);
+        }
+    }
+
+    /// Lets a lead that was at rest and is active again go on with its rep, or passes it on. Says whether the rep keeps it; of a lead that was
+    /// not at rest, too.
+    fn return_lead(&mut self, place: u32) -> bool {
+        let Some(settings) = &self.shared.settings.assignment else { return false };
+        let due_ms = self.cause.time_ms.saturating_add(settings.response_limit_ms);
+        let lead = self.lead(place);
+        let (is_answered, response_due_ms) = (lead.is_answered, lead.response_due_ms);
+        let Some(assigned) = lead.assigned.filter(|_| !lead.is_active && lead.is_active_with_a_rep()) else {
+            return true;
+        };
+        if let Some(reason) = self.cannot_take_again(assigned.rep, is_answered) {
+            self.pass_on(place, reason);
+            return false;
+        }
+        // Nobody answered before it came to rest: the clock begins anew.
+        if !is_answered && response_due_ms.is_none() {
+            self.set_response_timer(place, Some(due_ms));
+        }
+        true
+    }
+
+    /// Why a rep cannot go on with a lead that had come to rest; `None` if nothing is against it.
+    fn cannot_take_again(&self, rep: u32, is_answered: bool) -> Option<&'static str> {
+        let Some(seat) = self.dealership.seat_of(rep) else { return Some(REP_HAS_LEFT) };
+        let member = &self.dealership.network.members()[seat];
+        if member.status == RepStatus::Off && !is_answered {
+            return Some(REP_IS_OFF);
+        }
+        let is_full = member.active_leads >= self.dealership.roster[seat].terms.lead_cap;
+        is_full.then_some("the rep is at the cap of leads, and nobody else can take the lead")
+    }
+
+    /// Gives a lead to another than its rep; if there is nobody it waits.
+    fn pass_on(&mut self, place: u32, reason: &str) {
+        self.move_network();
+        let before = self.take_back(place);
+        self.lead_mut(place).moving = before;
+        if self.assign(place, before.map(|before| before.rep)) {
+            return;
+        }
+        self.wait(place);
+        if let Some(before) = self.lead_mut(place).moving.take() {
+            self.say_unassigned(place, before, reason);
         }
     }
 
@@ -145,7 +215,7 @@ impl Turn<'_, '_> {
     /// Counts a lead among its rep's active ones, or not any more.
     pub fn refresh_active(&mut self, place: u32) {
         let lead = self.lead(place);
-        let is_active = lead.assigned.is_some() && lead.is_created && lead.deals == 0 && !lead.is_idle;
+        let is_active = lead.is_active_with_a_rep();
         if is_active == lead.is_active {
             return;
         }
@@ -218,12 +288,7 @@ impl Turn<'_, '_> {
         self.place_waiting();
         for place in places {
             if let Some(before) = self.lead_mut(place).moving.take() {
-                let reason = if is_gone {
-                    "the rep has left, and nobody else can take the lead"
-                } else {
-                    "the rep is off, and nobody else can take the lead"
-                };
-                self.say_unassigned(place, before, reason);
+                self.say_unassigned(place, before, if is_gone { REP_HAS_LEFT } else { REP_IS_OFF });
             }
         }
     }
@@ -254,6 +319,7 @@ impl Turn<'_, '_> {
                     let mut json = JsonWriter::new(&mut data);
                     json.key("reasons");
                     json.list(|json| {
+                        self.why_moving(place).into_iter().for_each(|reason| json.display(reason));
                         json.display(format_args!(
                             "placed together with {} waiting leads: readiness {:+.2}, freedom {:+.2}, fit {:+.2}",
                             places.len(),

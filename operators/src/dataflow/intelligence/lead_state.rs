@@ -114,6 +114,13 @@ pub struct LeadState {
     pub is_unwritten: bool,
 }
 
+impl LeadState {
+    /// Whether the lead is to count among its rep's active ones.
+    pub fn is_active_with_a_rep(&self) -> bool {
+        self.assigned.is_some() && self.is_created && self.deals == 0 && !self.is_idle
+    }
+}
+
 /// A deal, by its place in the entity store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DealState {

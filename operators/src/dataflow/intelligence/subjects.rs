@@ -36,6 +36,8 @@ impl Turn<'_, '_> {
     fn take_zone(&mut self, name: Option<&[u8]>) {
         let zone = name.and_then(|name| std::str::from_utf8(name).ok()).and_then(Zone::parse);
         self.dealership.zone = zone.unwrap_or_else(Zone::utc);
+        // Other shifts may have begun by the other clock.
+        self.may_place = true;
         let after_ms = self.cause.time_ms.max(self.dealership.fired_until_ms);
         self.dealership.schedule_midnight(after_ms);
     }
@@ -54,7 +56,10 @@ impl Turn<'_, '_> {
         lead.is_idle = due_ms <= time_ms;
         if lead.wishes.as_deref() != wishes.as_ref() {
             lead.wishes = wishes.map(Box::new);
+            // Who could not take it may be able to now.
+            self.may_place |= self.lead(place).is_waiting;
         }
+        let lead = self.lead_mut(place);
         // Until it is due the timer looks again, so one that is set already is early enough.
         if !lead.is_idle && lead.inactivity_due_ms.is_none() {
             lead.inactivity_due_ms = Some(due_ms);
