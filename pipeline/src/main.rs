@@ -42,7 +42,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    pipeline::allocator::keep_freed_memory();
+    pipeline::allocator::for_batch();
     let outcome = match CommandLine::parse().command {
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Run(arguments) => commands::run::run(&arguments),

@@ -7,6 +7,7 @@
 //!                └─ in a file: the same as a line
 //! ```
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -33,33 +34,33 @@ pub const EPOCHS: &str = "epochs";
 /// The CloudEvents type of a dead letter in a file.
 const RECORD_REJECTED: &str = "record.rejected";
 
-/// A message for an output topic.
+/// A message for an output topic, borrowed from the output that says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct Message<'a> {
     /// The topic.
     pub topic: &'static str,
     /// The dealer, if known.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<&'a [u8]>,
     /// What decides the partition where there is no key.
-    pub id: String,
+    pub id: Cow<'a, str>,
     /// Its time, in UTC milliseconds.
     pub time_ms: i64,
     /// The payload.
-    pub payload: Vec<u8>,
+    pub payload: &'a [u8],
     /// Names and values.
-    pub headers: Vec<(&'static str, Vec<u8>)>,
+    pub headers: Vec<(&'static str, Cow<'a, [u8]>)>,
 }
 
-impl Message {
+impl Message<'_> {
     /// The bytes that decide its partition.
     pub fn partition_key(&self) -> &[u8] {
-        self.key.as_deref().unwrap_or(self.id.as_bytes())
+        self.key.unwrap_or(self.id.as_bytes())
     }
 
     /// Its bytes, as limits count them.
     pub fn bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        self.key.as_ref().map_or(0, Vec::len) + self.payload.len() + headers
+        self.key.map_or(0, <[u8]>::len) + self.payload.len() + headers
     }
 }
 
@@ -78,28 +79,28 @@ fn sha256_hex(hash: &[u8; 32]) -> String {
 }
 
 /// A dead letter as a record of a log: the original bytes, with everything else in headers.
-pub fn letter_message(letter: &DeadLetter) -> Message {
-    let text = |value: &str| value.as_bytes().to_vec();
-    let mut headers = vec![
-        ("epoch", letter.epoch.to_string().into_bytes()),
-        ("topic", text(topic_of(letter.place).name())),
-        ("partition", letter.place.partition.to_string().into_bytes()),
-        ("offset", letter.place.offset.to_string().into_bytes()),
-        ("reason-code", text(letter.reason_code().name())),
-        ("reason", text(&letter.sentence)),
+pub fn letter_message(letter: &DeadLetter) -> Message<'_> {
+    let number = |number: u64| Cow::Owned(number.to_string().into_bytes());
+    let mut headers: Vec<(&'static str, Cow<'_, [u8]>)> = vec![
+        ("epoch", Cow::Owned(letter.epoch.to_string().into_bytes())),
+        ("topic", Cow::Borrowed(topic_of(letter.place).name().as_bytes())),
+        ("partition", number(letter.place.partition.into())),
+        ("offset", number(letter.place.offset)),
+        ("reason-code", Cow::Borrowed(letter.reason_code().name().as_bytes())),
+        ("reason", Cow::Borrowed(letter.sentence.as_bytes())),
     ];
     if let Some(bytes) = letter.payload.record_bytes {
-        headers.push(("record-bytes", bytes.to_string().into_bytes()));
+        headers.push(("record-bytes", Cow::Owned(bytes.to_string().into_bytes())));
     }
     if let Some(hash) = &letter.payload.record_sha256 {
-        headers.push(("record-sha256", sha256_hex(hash).into_bytes()));
+        headers.push(("record-sha256", Cow::Owned(sha256_hex(hash).into_bytes())));
     }
     Message {
         topic: DEAD_LETTERS,
-        key: letter.dealer.clone(),
-        id: letter_id(letter),
+        key: letter.dealer.as_deref(),
+        id: letter_id(letter).into(),
         time_ms: letter.time_ms,
-        payload: letter.payload.bytes.clone(),
+        payload: &letter.payload.bytes,
         headers,
     }
 }
@@ -130,17 +131,17 @@ pub fn sort_messages(messages: &mut [SharedMessage]) {
 }
 
 /// A message of a model as a record of a log.
-pub fn model_message(message: MessageView<'_>) -> Message {
+pub fn model_message(message: MessageView<'_>) -> Message<'_> {
     Message {
         topic: message.message_type().topic().name(),
-        key: Some(message.dealer().to_vec()),
-        id: String::from_utf8_lossy(message.id()).into_owned(),
+        key: Some(message.dealer()),
+        id: String::from_utf8_lossy(message.id()),
         time_ms: message.time_ms(),
-        payload: message.event().to_vec(),
+        payload: message.event(),
         headers: vec![
-            ("content-type", CLOUD_EVENT.to_vec()),
-            ("causes", message.causes().to_vec()),
-            ("epoch", message.epoch().to_string().into_bytes()),
+            ("content-type", Cow::Borrowed(CLOUD_EVENT)),
+            ("causes", Cow::Borrowed(message.causes())),
+            ("epoch", Cow::Owned(message.epoch().to_string().into_bytes())),
         ],
     }
 }

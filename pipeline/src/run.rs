@@ -47,6 +47,9 @@ fn window_bytes_max(config: &Config) -> u64 {
     (config.memory_limit_bytes() / 48).max(8 << 20)
 }
 
+/// Epochs of the most bytes that may be on their way at once: one is read while others are computed, committed and written down.
+const EPOCHS_PER_WINDOW: u64 = 4;
+
 /// Epochs without input come so often while models have timers.
 const HEARTBEAT_MS: i64 = 60_000;
 
@@ -86,6 +89,7 @@ pub fn live_settings(config: &Config) -> LiveSettings {
         tick_ms: config.tick_ms() as i64,
         source: SourceSettings {
             window_bytes_max: window_bytes_max(config),
+            epoch_bytes_max: window_bytes_max(config) / EPOCHS_PER_WINDOW,
             idle_after_ms: config.idle_after_ms() as i64,
             heartbeat_ms,
         },

@@ -12,6 +12,7 @@ use connectors::log::{
     CommitGroup, CommitOutcome, CommitterIdentity, Log, LogAdmin, LogAppender, LogCommitter, LogError, LogReader,
 };
 use connectors::testing::faulty_objects::{FaultyObjects, ObjectDefect, ObjectFaults};
+use pipeline::allocator::for_service;
 use pipeline::config::Config;
 use pipeline::logs::{open_log, topic_specs};
 use pipeline::produce::{Pace, produce};
@@ -107,6 +108,8 @@ fn stand_still(control: &Control, waited: impl Fn() -> bool) -> (u64, u64) {
 
 #[test]
 fn blocked_output_costs_patience_and_not_memory() {
+    // As the service does.
+    for_service();
     let folder = tempfile::tempdir().unwrap();
     let events = folder.path().join("events");
     simulate(&SimulateOptions::new(events.clone(), 20, EVENTS, 3)).unwrap();

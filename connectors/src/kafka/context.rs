@@ -75,7 +75,10 @@ impl ClientContext for KafkaContext {
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match facility {
-            "TXNERR" => self.told().transaction = Some(message.to_owned()),
+            // The first is the reason, and what follows its consequence.
+            "TXNERR" => {
+                self.told().transaction.get_or_insert_with(|| message.to_owned());
+            }
             // Failed to add partition "NAME" [0] to transaction: …
             "ADDPARTS" => self.told().not_added = message.split('"').nth(1).map(str::to_owned),
             _ => {}

@@ -14,6 +14,9 @@ use crate::log::{LogError, OutgoingRecord, OutgoingRecords, TopicPartition};
 /// How long one look at the producer's acknowledgements takes: `flush` of the bindings would look every 100 ms only.
 const ACKNOWLEDGEMENT_POLL: Duration = Duration::from_millis(1);
 
+/// How many of the client's events are served to find out why it refuses a record.
+const EVENTS_AFTER_REFUSAL_MAX: usize = 64;
+
 /// A producer and what it is called.
 pub(super) struct Producing<'a> {
     pub(super) config: &'a KafkaConfig,
@@ -97,7 +100,16 @@ impl Producing<'_> {
                     return Some(Produced::Refused(LogError::PartitionMissing { partition, partitions: 0 }));
                 }
                 _ if self.producer.client().fatal_error().is_some() => return Some(Produced::Broken),
-                _ => return Some(Produced::Refused(self.request(Some(topic)).error(&error))),
+                // A transaction that was given up refuses every record; why, it says only among its events.
+                _ => {
+                    for _ in 0..EVENTS_AFTER_REFUSAL_MAX {
+                        self.producer.poll(Duration::ZERO);
+                    }
+                    let given_up = self.transaction_failed();
+                    return Some(Produced::Refused(
+                        given_up.unwrap_or_else(|| self.request(Some(topic)).error(&error)),
+                    ));
+                }
             }
         }
     }
@@ -111,12 +123,13 @@ impl Producing<'_> {
         if self.producer.client().fatal_error().is_some() {
             return Some(Produced::Broken);
         }
+        // First why the transaction was given up: what is undelivered may be so because of that.
+        if let Some(refused) = self.transaction_failed() {
+            return Some(Produced::Refused(refused));
+        }
         let undelivered = self.producer.context().told().undelivered.clone();
         if let Some((code, topic, partition)) = undelivered {
             return Some(Produced::Refused(self.undelivered(records, code, &topic, partition)));
-        }
-        if let Some(refused) = self.transaction_failed() {
-            return Some(Produced::Refused(refused));
         }
         if self.producer.context().told().authentication.is_some() {
             let code = RDKafkaErrorCode::Authentication;

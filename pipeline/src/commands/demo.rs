@@ -11,6 +11,7 @@ use operators::domain::time::format_rfc3339;
 
 use super::run::print_report;
 use super::{CommandError, load_config_with};
+use crate::allocator;
 use crate::config::Config;
 use crate::http::commands::now_ms;
 use crate::http::server::HttpServer;
@@ -60,6 +61,7 @@ pub struct Arguments {
 /// # Errors
 /// If the log cannot be opened, or the pipeline fails.
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
+    allocator::for_service();
     crate::logging::start();
     let scratch = tempfile::tempdir()
         .map_err(|error| CommandError::failed(format!("no scratch folder could be made: {error}")))?;

@@ -8,6 +8,7 @@ use operators::domain::time::format_rfc3339;
 
 use super::demo::print_addresses;
 use super::{CommandError, load_config};
+use crate::allocator;
 use crate::http::server::HttpServer;
 use crate::logs::open_log;
 use crate::processes::{Processes, read_hostfile};
@@ -50,6 +51,7 @@ pub struct Arguments {
 /// # Errors
 /// If the pipeline cannot start or go on.
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
+    allocator::for_service();
     let mut config = load_config(arguments.config.as_deref())?;
     config.pipeline.workers = arguments.workers.unwrap_or(config.pipeline.workers);
     let settings = live_settings(&config);

@@ -104,7 +104,8 @@ impl ArchiveReader {
     /// If the manifest cannot be read.
     pub fn new(log: Box<dyn LogReader>, history: Objects, archived: Vec<InputRange>) -> Result<Self, HistoryError> {
         let wanted: Vec<OffsetRange> = archived.iter().map(offset_range).collect();
-        let is_wanted = |file: &ManifestFile| file.offsets.iter().any(|held| wanted.iter().any(|own| own.overlaps(held)));
+        let is_wanted =
+            |file: &ManifestFile| file.offsets.iter().any(|held| wanted.iter().any(|own| own.overlaps(held)));
         let mut files: Vec<ManifestFile> = archived_files(&history)?.into_iter().filter(is_wanted).collect();
         files.sort_by_key(|file| file.epoch_first);
         Ok(ArchiveReader {

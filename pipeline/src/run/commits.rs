@@ -31,6 +31,9 @@ const SUCCESSOR_LOOKS: usize = 6;
 /// The pause between two looks.
 const SUCCESSOR_LOOK: Duration = Duration::from_millis(400);
 
+/// A larger group's memory is given back when it is through.
+const GROUP_BYTES_KEPT: usize = 16 << 20;
+
 /// An epoch whose outputs are durable.
 #[derive(Debug)]
 pub struct Published {
@@ -79,7 +82,8 @@ struct Held {
     binding: Binding,
     binding_bytes: Vec<u8>,
     output: EpochOutput,
-    messages: Vec<(u32, Message)>,
+    /// Where each of its messages goes, in their order.
+    partitions: Vec<u32>,
     records: Vec<RecordChunk>,
 }
 
@@ -206,12 +210,14 @@ impl Commits {
             let (Some((close, records)), Some(output)) = (self.closes.pop_front(), self.outputs.pop_front()) else {
                 break;
             };
-            let letters = output.letters.iter().map(letter_message);
-            let messages: Vec<(u32, Message)> = letters
-                .chain(output.messages.iter().map(|message| model_message(message.view())))
-                .map(|message| (self.partition_of(&message, close.recorded.as_ref()), message))
-                .collect();
-            let outputs = sums(&messages);
+            let (mut sums, mut partitions, mut bytes) = (Sums::default(), Vec::new(), 0);
+            for message in messages_of(&output) {
+                let partition = self.partition_of(&message, close.recorded.as_ref());
+                sums.add(&message, partition);
+                partitions.push(partition);
+                bytes += message.bytes();
+            }
+            let outputs = sums.into_outputs();
             if let Some(recorded) = close.recorded {
                 if close.records != recorded.records {
                     return Err(format!(
@@ -238,10 +244,9 @@ impl Commits {
                 logic: self.identity.logic.clone(),
             };
             let binding_bytes = binding.to_bytes(&self.identity.pipeline);
-            let bytes = binding_bytes.len() + messages.iter().map(|(_, message)| message.bytes()).sum::<usize>();
-            let count = messages.len() as u64 + 1;
-            self.held.push_back(Held { binding, binding_bytes, output, messages, records });
-            self.actions.extend(self.machine.handle(Input::Collected { bytes: bytes as u64, messages: count }));
+            let (bytes, messages) = ((bytes + binding_bytes.len()) as u64, partitions.len() as u64 + 1);
+            self.held.push_back(Held { binding, binding_bytes, output, partitions, records });
+            self.actions.extend(self.machine.handle(Input::Collected { bytes, messages }));
         }
         Ok(())
     }
@@ -255,14 +260,16 @@ impl Commits {
 
     /// Sends the first epochs of the queue in one transaction.
     fn commit(&mut self, epochs: usize) -> Input {
+        if self.group.records.bytes() > GROUP_BYTES_KEPT {
+            self.group = CommitGroup::new();
+        }
         self.group.clear();
         let mut next_offsets = BTreeMap::new();
         for held in self.held.iter().take(epochs) {
-            for (partition, message) in &held.messages {
+            for (message, partition) in messages_of(&held.output).zip(&held.partitions) {
                 let place = self.group.records.place(&TopicPartition::new(message.topic, *partition));
                 let headers = message.headers.iter().map(|(name, value)| Header { name, value: Some(value) });
-                let (key, payload) = (message.key.as_deref(), Some(message.payload.as_slice()));
-                self.group.records.push(place, message.time_ms, key, payload, headers);
+                self.group.records.push(place, message.time_ms, message.key, Some(message.payload), headers);
             }
             let place = self.group.records.place(&TopicPartition::new(EPOCHS, 0));
             let headers = [Header { name: "content-type", value: Some(CLOUD_EVENT) }];
@@ -368,21 +375,32 @@ fn name_of(last: &Binding) -> String {
     format!("run {}, which recorded epoch {}", last.incarnation, format_rfc3339(last.epoch))
 }
 
+/// What an epoch says, in its order. Built again where it is needed: held beside the output it would be all of it twice.
+pub(super) fn messages_of(output: &EpochOutput) -> impl Iterator<Item = Message<'_>> {
+    let letters = output.letters.iter().map(letter_message);
+    letters.chain(output.messages.iter().map(|message| model_message(message.view())))
+}
+
 /// Count and checksum of an epoch's messages by topic and partition.
-fn sums(messages: &[(u32, Message)]) -> Vec<OutputSum> {
-    let mut sums: BTreeMap<(&str, u32), MessageSum> = BTreeMap::new();
-    for (partition, message) in messages {
-        let headers = message.headers.iter().map(|(name, value)| (*name, value.as_slice()));
-        let sum = sums.entry((message.topic, *partition)).or_default();
-        sum.add(message.key.as_deref().unwrap_or_default(), headers, &message.payload);
+#[derive(Default)]
+struct Sums(BTreeMap<(&'static str, u32), MessageSum>);
+
+impl Sums {
+    fn add(&mut self, message: &Message<'_>, partition: u32) {
+        let headers = message.headers.iter().map(|(name, value)| (*name, value.as_ref()));
+        let sum = self.0.entry((message.topic, partition)).or_default();
+        sum.add(message.key.unwrap_or_default(), headers, message.payload);
     }
-    let sum = |((topic, partition), sum): ((&str, u32), MessageSum)| OutputSum {
-        topic: topic.to_owned(),
-        partition,
-        count: sum.count(),
-        checksum: sum.checksum(),
-    };
-    sums.into_iter().map(sum).collect()
+
+    fn into_outputs(self) -> Vec<OutputSum> {
+        let output = |((topic, partition), sum): ((&str, u32), MessageSum)| OutputSum {
+            topic: topic.to_owned(),
+            partition,
+            count: sum.count(),
+            checksum: sum.checksum(),
+        };
+        self.0.into_iter().map(output).collect()
+    }
 }
 
 #[cfg(test)]

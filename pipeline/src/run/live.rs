@@ -45,6 +45,8 @@ use crate::metrics::{Metrics, PartitionSample};
 
 /// How long the feeder waits for records at most, so that it sees settled epochs and the end.
 const POLL_MS_MAX: i64 = 20;
+/// Polls that the largest epoch takes at least.
+const POLLS_PER_EPOCH: u64 = 4;
 /// How long the feeder waits when the window is full.
 const FULL_WAIT: Duration = Duration::from_millis(2);
 /// How long the feeder lets records gather when few came and their epoch cannot be closed yet: a poll for each of a producer's small
@@ -356,7 +358,11 @@ pub fn run(
     let (_, processes) = seats.process();
     let workers = settings.engine.workers.max(1) * processes;
     let reader = archive_first(log.reader("source")?, &stores.history, plan.archived)?;
-    let mut feeder = Feeder::new(reader, source, &plan.starts, workers, PollLimits::default(), now())?;
+    // A poll is a part of what an epoch may hold, so that a small memory is not exceeded by one.
+    let default = PollLimits::default();
+    let bytes_max = default.bytes_max.min((settings.source.epoch_bytes_max / POLLS_PER_EPOCH) as usize);
+    let limits = PollLimits { bytes_max, ..default };
+    let mut feeder = Feeder::new(reader, source, &plan.starts, workers, limits, now())?;
     if stores.archive_retention_ms.is_some() {
         feeder = feeder.keeping_records();
     }

@@ -20,6 +20,9 @@ use super::clock::{Clock, ClockError, Reading};
 pub struct SourceSettings {
     /// Input that was polled and whose results are not settled yet, in bytes.
     pub window_bytes_max: u64,
+    /// Input of one epoch, in bytes, give or take a poll: what is left waits for the next tick, so that the outputs of one epoch, which are
+    /// committed together, stay bounded, too.
+    pub epoch_bytes_max: u64,
     /// A partition silent for this long holds no watermark back, in milliseconds.
     pub idle_after_ms: i64,
     /// An epoch without input is closed when there was none for so long, so that timers fire; never if nobody has any.
@@ -201,7 +204,9 @@ impl Source {
 
     /// Whether any partition may be polled.
     pub fn wants_input(&self) -> bool {
-        self.is_replaying() || self.pending_bytes + self.closed_bytes < self.settings.window_bytes_max
+        self.is_replaying()
+            || (self.pending_bytes < self.settings.epoch_bytes_max
+                && self.pending_bytes + self.closed_bytes < self.settings.window_bytes_max)
     }
 
     /// Whether this partition may be polled: differs from [`Source::wants_input`] while recorded epochs are left.
@@ -364,7 +369,8 @@ mod tests {
     }
 
     fn source(recorded: Vec<Binding>) -> Source {
-        let settings = SourceSettings { window_bytes_max: 1_000, idle_after_ms: 30_000, heartbeat_ms: None };
+        let (idle_after_ms, heartbeat_ms) = (30_000, None);
+        let settings = SourceSettings { window_bytes_max: 1_000, epoch_bytes_max: 400, idle_after_ms, heartbeat_ms };
         let last = recorded.last().map(|binding| binding.epoch);
         let mut source =
             Source::new(settings, Clock::start(50, last, at(0)).unwrap(), &ChainPosition::default(), recorded);
@@ -441,6 +447,17 @@ mod tests {
         source.released(epoch);
         assert!(source.wants_input());
         assert_eq!((source.epochs_in_flight(), source.bytes_in_flight()), (0, 0));
+    }
+
+    #[test]
+    fn what_would_make_an_epoch_too_large_waits_for_the_next() {
+        let mut source = source(Vec::new());
+        source.polled(&polled(LEADS, 0, 3), at(1));
+        assert!(source.wants_input());
+        source.polled(&polled(LEADS, 3, 4), at(1));
+        assert!(!source.wants(LEADS) && !source.wants_input());
+        assert_eq!(source.close(at(60)).unwrap().unwrap().records, 4);
+        assert!(source.wants_input(), "the window has room for one more");
     }
 
     #[test]

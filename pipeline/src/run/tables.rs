@@ -124,6 +124,8 @@ fn keep_showing(mut showing: Showing, mut keeper: KeeperThread, receiver: &Recei
                         observer.published(&published);
                     }
                 }
+                // History has its rows; nobody needs what was said any more.
+                published.output.messages = Vec::new();
                 keeper.keep(published, room);
                 shown
             }

@@ -218,7 +218,8 @@ fn a_token_gets_nothing_of_other_dealers_by_any_path() {
     assert!(mine.contains("Ann Own") && !mine.contains("Secret"), "{mine}");
     assert!(all.contains("Secret"), "{all}");
     let resumed = ann.stream("/api/subscribe?table=leads", Some(&epoch.to_string()), progress);
-    assert!(resumed.contains("event: changes") && resumed.contains("0.9") && !resumed.contains("0.8"), "{resumed}");
+    assert!(resumed.contains("event: changes") && resumed.contains("\"engagement\":0.9"), "{resumed}");
+    assert!(!resumed.contains("\"d-2\"") && !resumed.contains("\"engagement\":0.8"), "{resumed}");
     assert_eq!(served.stderr().matches("panicked").count(), 0);
 }
 

@@ -69,6 +69,7 @@ impl InstanceSettings {
             tick_ms: *random.pick(&[1, 50, 50, 1_000]),
             source: SourceSettings {
                 window_bytes_max: random.between(1_000, 30_000) as u64,
+                epoch_bytes_max: random.between(300, 30_000) as u64,
                 idle_after_ms: 30_000,
                 heartbeat_ms: None,
             },

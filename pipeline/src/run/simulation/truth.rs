@@ -18,11 +18,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::audit::audit;
 use super::super::binding::{Binding, ChainPosition};
-use super::super::commits::Published;
+use super::super::commits::{Published, messages_of};
 use super::super::starting::StartError;
 use super::instance::MAX_FUTURE_MS;
 use super::log::SimulatedLog;
-use crate::messages::{DEAD_LETTERS, EPOCHS, letter_message, model_message};
+use crate::messages::{DEAD_LETTERS, EPOCHS};
 
 /// The cells of a row, as bytes.
 type Cells = Vec<Option<Vec<u8>>>;
@@ -229,9 +229,7 @@ fn versions(published: &Published) -> Vec<Version> {
 }
 
 fn digest(published: &Published, versions: &[Version]) -> u64 {
-    let letters = published.output.letters.iter().map(letter_message);
-    let said = published.output.messages.iter().map(|message| model_message(message.view()));
-    let messages: Vec<_> = letters.chain(said).collect();
+    let messages: Vec<_> = messages_of(&published.output).collect();
     xxh3_64(format!("{} {} {messages:?} {versions:?}", published.binding.epoch, published.output.events).as_bytes())
 }
 
