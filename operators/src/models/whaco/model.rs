@@ -317,7 +317,7 @@ impl Model {
         let rows = self.worth.min(u64::from(self.settings.scale_memory_rows)) as f64;
         for ((moments, value), origin) in self.moments.iter_mut().zip(row).zip(&self.origin) {
             if value.is_finite() {
-                moments.learn((value - origin).clamp(-VALUE_MAX, VALUE_MAX), rows);
+                moments.learn_held((value - origin).clamp(-VALUE_MAX, VALUE_MAX), rows);
             }
         }
         // The first two rows have nothing to be far from.
