@@ -80,7 +80,12 @@ impl ClientContext for KafkaContext {
                 self.told().transaction.get_or_insert_with(|| message.to_owned());
             }
             // Failed to add partition "NAME" [0] to transaction: …
-            "ADDPARTS" => self.told().not_added = message.split('"').nth(1).map(str::to_owned),
+            // The others are refused because of the first, and say that nothing was attempted.
+            "ADDPARTS" if !message.contains("not attempted") => {
+                let topic = message.split('"').nth(1).map(str::to_owned);
+                let mut told = self.told();
+                told.not_added = told.not_added.take().or(topic);
+            }
             _ => {}
         }
         // Errors come as errors, too; here stand the words for connections that fail.
