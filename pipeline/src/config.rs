@@ -25,6 +25,7 @@ mod layers;
 mod models;
 mod nearest;
 mod overlay;
+mod prior_leads;
 mod reader;
 mod sections;
 mod setting;
@@ -113,6 +114,9 @@ impl Config {
         let mut config = Self::default();
         let mut problems = overlay::overlay(&mut config, entries);
         validate::validate(&config, &origins, &mut problems);
+        if problems.is_empty() {
+            validate::read_prior(&mut config, &origins, &mut problems);
+        }
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Problems(problems)) }
     }
 

@@ -1,12 +1,15 @@
 //! The tables `[models.…]`, and what the models are told by them.
 
-use operators::dataflow::intelligence::settings::{AssignmentSettings, ModelSettings, PreparedModels, WhacoSettings};
+use operators::dataflow::intelligence::settings::{
+    AssignmentSettings, ModelSettings, PreparedModels, Prior, WhacoSettings,
+};
 use operators::models::assignment::eligibility::{Policy, Wish};
 use operators::models::oscillators::network::{self, Objective};
 use operators::models::whaco::settings::Settings as Calibrated;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::prior_leads::PriorLeads;
 use super::reader::Reader;
 use super::setting::{Setting, Share};
 use super::{Config, Duration};
@@ -43,6 +46,13 @@ pub struct WhacoSection {
     pub mode: WhacoMode,
     /// The share of leads to flag, 0.000001 to 0.5; the seed form has a threshold of its own.
     pub flag_rate: Share,
+    /// A CSV file of leads that every dealer's clusters begin with; none if empty.
+    pub prior_leads: String,
+    /// How many own leads of a dealer those count for, 1 to 100,000.
+    pub prior_worth: u32,
+    /// What that file says, once it was read.
+    #[serde(skip)]
+    pub(super) prior: PriorLeads,
 }
 
 /// What the team is drawn to.
@@ -162,6 +172,8 @@ pub(super) fn overlay_models(reader: &mut Reader, models: &mut ModelsSection) {
     reader.set(&["models", "whaco", "enabled"], &mut whaco.enabled);
     reader.set(&["models", "whaco", "mode"], &mut whaco.mode);
     reader.set(&["models", "whaco", "flag_rate"], &mut whaco.flag_rate);
+    reader.set(&["models", "whaco", "prior_leads"], &mut whaco.prior_leads);
+    reader.set(&["models", "whaco", "prior_worth"], &mut whaco.prior_worth);
     reader.set(&["models", "oscillators", "enabled"], &mut oscillators.enabled);
     reader.set(&["models", "oscillators", "strength"], &mut oscillators.strength);
     reader.set(&["models", "oscillators", "objective"], &mut oscillators.objective);
@@ -182,8 +194,11 @@ pub(super) fn overlay_models(reader: &mut Reader, models: &mut ModelsSection) {
 impl ModelsSection {
     /// Fingerprint of everything that decides what the models say.
     pub fn fingerprint(&self) -> String {
-        let text = toml::to_string(self).unwrap_or_default();
-        format!("{:016x}", xxh3_64(text.as_bytes()))
+        // Where the file of leads lies decides nothing, and what it says everything.
+        let mut decisive = self.clone();
+        decisive.whaco.prior_leads = String::new();
+        let text = toml::to_string(&decisive).unwrap_or_default();
+        format!("{:016x}", xxh3_64_with_seed(text.as_bytes(), self.whaco.prior.fingerprint))
     }
 
     /// The settings of the models, as these tables have them.
@@ -227,6 +242,13 @@ impl Config {
     /// The models, ready to be set to work.
     #[expect(clippy::expect_used, reason = "a configuration is checked when it is loaded, the flag rate too")]
     pub fn prepared_models(&self, timer_grace_ms: i64) -> PreparedModels {
-        self.models.settings(timer_grace_ms).prepare().expect("the settings lie within their bounds")
+        let settings = self.models.settings(timer_grace_ms);
+        let prior = &self.models.whaco.prior.leads;
+        let prepared = if prior.is_empty() {
+            settings.prepare()
+        } else {
+            settings.prepare_with_prior(&Prior { leads: prior.clone(), worth_rows: self.models.whaco.prior_worth })
+        };
+        prepared.expect("the settings lie within their bounds")
     }
 }

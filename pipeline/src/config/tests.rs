@@ -328,6 +328,37 @@ fn limits_and_times_hold() {
 }
 
 #[test]
+fn prior_leads_decide_what_dealers_begin_with_and_where_they_lie_does_not() {
+    check_problem(
+        "[models.whaco]\nmode = \"seed\"\nprior_leads = \"leads.csv\"",
+        "F: `models.whaco.mode` is \"seed\": it must be \"calibrated\" where models.whaco.prior_leads is set: the seed form knows no beginning but its own",
+    );
+    check_problem(
+        "[models.whaco]\nprior_worth = 0",
+        "F: `models.whaco.prior_worth` is 0: it must be a whole number from 1 to 100000",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let loaded = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        load(&format!("[models.whaco]\nprior_leads = {path:?}"), &[])
+    };
+    let many = "credit_score,engagement\n".to_owned() + &"640,0.5\n".repeat(300);
+    let (one, same) = (loaded("a.csv", &many).unwrap(), loaded("b.csv", &many).unwrap());
+    let other = loaded("c.csv", &many.replace("640", "641")).unwrap();
+    let prints = [&one, &same, &other, &Config::default()].map(|config| config.models.fingerprint());
+    assert!(prints[0] == prints[1] && prints[0] != prints[2] && prints[0] != prints[3], "{prints:?}");
+    assert_eq!(one.prepared_models(0), same.prepared_models(0));
+    assert_ne!(one.prepared_models(0), Config::default().prepared_models(0));
+    let report = loaded("d.csv", "credit_score\nhigh\n").unwrap_err().to_string();
+    assert!(
+        report.contains("`models.whaco.prior_leads` is ")
+            && report.contains("where credit_score is \"high\" in line 2: it must be a CSV"),
+        "{report}"
+    );
+}
+
+#[test]
 fn the_edges_of_the_limits_are_permitted() {
     let file =
         "[pipeline]\nworkers = 1024\ntick = \"1ms\"\nretention = \"7d\"\ntimer_grace = \"0s\"\nmax_future = \"0s\"";

@@ -3,12 +3,14 @@
 //! A rule is passed over when one of its keys already has a problem: its value would be the default, not what was meant.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use operators::models::oscillators::network::{STEP_MS, STRENGTH_MAX};
 
 use super::error::{Origin, Problem};
 use super::layers::{Entries, Entry, KeyPath, dotted};
-use super::models::ModelsSection;
+use super::models::{ModelsSection, WhacoMode};
+use super::prior_leads::PriorLeads;
 use super::store_url::StoreUrl;
 use super::{Config, Duration};
 
@@ -41,6 +43,23 @@ pub(super) fn validate(config: &Config, origins: &Origins, problems: &mut Vec<Pr
     stores(config, &mut rules);
     tokens(config, &mut rules);
     models(config, &mut rules);
+}
+
+/// Reads the file of leads that every dealer's clusters begin with, if there is one.
+pub(super) fn read_prior(config: &mut Config, origins: &Origins, problems: &mut Vec<Problem>) {
+    let whaco = &mut config.models.whaco;
+    if !whaco.enabled || whaco.prior_leads.is_empty() {
+        return;
+    }
+    match PriorLeads::read(Path::new(&whaco.prior_leads)) {
+        Ok(prior) => whaco.prior = prior,
+        Err(fault) => Rules { origins, problems }.hold(
+            &["models.whaco.prior_leads"],
+            false,
+            fault,
+            "it must be a CSV file with columns of table leads, such as `dealerflow sql --format csv` gives",
+        ),
+    }
 }
 
 struct Rules<'a> {
@@ -176,7 +195,12 @@ fn models(config: &Config, rules: &mut Rules<'_>) {
         format!("is {strength}"),
         remedy,
     );
+    let remedy =
+        "it must be \"calibrated\" where models.whaco.prior_leads is set: the seed form knows no beginning but its own";
+    let holds = whaco.prior_leads.is_empty() || whaco.mode == WhacoMode::Calibrated;
+    rules.hold(&["models.whaco.mode", "models.whaco.prior_leads"], holds, "is \"seed\"".to_owned(), remedy);
     for (key, count, least, greatest) in [
+        ("models.whaco.prior_worth", whaco.prior_worth, 1, 100_000),
         ("models.assignment.lead_cap", assignment.lead_cap, 1, 10_000),
         ("models.assignment.reassignments_max", assignment.reassignments_max, 0, 1_000),
         ("models.assignment.alternatives_max", assignment.alternatives_max, 0, 16),

@@ -1,6 +1,6 @@
 //! A dealer's clusters of leads, in the form that the settings name.
 
-use super::settings::WhacoSettings;
+use super::settings::{Prior, WhacoSettings};
 use crate::models::whaco::features::{Features, LeadFields};
 use crate::models::whaco::lead::{LeadAnalysis, LeadModel};
 use crate::models::whaco::seed_leads::SeedLeads;
@@ -30,6 +30,21 @@ impl Clusters {
             WhacoSettings::Seed => Clusters::Seed(Box::default()),
             WhacoSettings::Calibrated(settings) => Clusters::Calibrated(Box::new(LeadModel::new(settings.clone())?)),
         })
+    }
+
+    /// Clusters that begin as if they had seen so many of other dealers' leads. The seed form knows no beginning but its own.
+    ///
+    /// # Errors
+    /// If a setting is out of its bounds.
+    pub fn with_prior(settings: &WhacoSettings, prior: &Prior) -> Result<Self, SettingsError> {
+        let mut clusters = Self::new(settings)?;
+        if let Clusters::Calibrated(model) = &mut clusters {
+            for lead in &prior.leads {
+                model.analyse(lead);
+            }
+            **model = LeadModel::from_prior(model, prior.worth_rows);
+        }
+        Ok(clusters)
     }
 
     /// Name and version of the form, as messages tell it.

@@ -4,6 +4,7 @@ use super::clusters::Clusters;
 use crate::models::assignment::eligibility::Policy;
 use crate::models::oscillators::network::{self, STEP_MS};
 use crate::models::whaco;
+use crate::models::whaco::features::LeadFields;
 use crate::models::whaco::settings::SettingsError;
 
 /// A dealer's periodic timers sleep when there was no event for so long.
@@ -22,6 +23,15 @@ pub enum WhacoSettings {
     Seed,
     /// Ours, with its settings.
     Calibrated(whaco::settings::Settings),
+}
+
+/// Leads of many dealers, which every dealer's clusters begin with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prior {
+    /// The leads, in the order in which they teach.
+    pub leads: Vec<LeadFields>,
+    /// How many own leads they count for.
+    pub worth_rows: u32,
 }
 
 /// How leads are given to reps.
@@ -95,6 +105,16 @@ impl ModelSettings {
     /// If a setting is out of its bounds.
     pub fn prepare(self) -> Result<PreparedModels, SettingsError> {
         let beginning = self.whaco.as_ref().map(Clusters::new).transpose()?;
+        Ok(PreparedModels { settings: self, beginning })
+    }
+
+    /// The same, where every dealer's clusters begin with the leads of others. What they say then depends on those leads: they belong
+    /// into the fingerprint of a run's settings.
+    ///
+    /// # Errors
+    /// As [`ModelSettings::prepare`].
+    pub fn prepare_with_prior(self, prior: &Prior) -> Result<PreparedModels, SettingsError> {
+        let beginning = self.whaco.as_ref().map(|whaco| Clusters::with_prior(whaco, prior)).transpose()?;
         Ok(PreparedModels { settings: self, beginning })
     }
 }
