@@ -58,6 +58,12 @@ impl Binaries {
     }
 }
 
+/// Months of event time pass in a minute here: told of every five minutes, teams would have a message for every few events.
+pub const TEAMS_REPORTED: (&str, &str) = ("DEALERFLOW_MODELS__OSCILLATORS__REPORT_EVERY", "12h");
+
+/// Lines of a child's complaints that are quoted.
+const LINES_QUOTED: usize = 5;
+
 /// Runs a program to its end. Gives its cost and what it printed.
 ///
 /// # Errors
@@ -95,6 +101,7 @@ impl Started {
         let began = Instant::now();
         let child = Command::new(program)
             .args(arguments)
+            .env(TEAMS_REPORTED.0, TEAMS_REPORTED.1)
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(hand(&output)?)
@@ -114,6 +121,15 @@ impl Started {
         // Looked at without taking its status, which is for `wait`.
         std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
             .map_or(true, |stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
+    }
+
+    /// The last lines of what it complained of so far.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn complaints(&self) -> Result<String, Failure> {
+        let errors = self.errors.try_clone();
+        last_lines_of(&mut errors.map_err(Failure::system("a scratch file cannot be shared"))?)
     }
 
     /// Asks it to end well and waits for that.
@@ -136,17 +152,7 @@ impl Started {
         let ended = child.wait4().map_err(Failure::system(format!("`{command_line}` cannot be waited for")))?;
         let wall = began.elapsed();
         if !ended.status.success() {
-            let said = text_of(errors)?;
-            let said = said
-                .trim_end()
-                .lines()
-                .rev()
-                .take(5)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .rev()
-                .collect::<Vec<_>>()
-                .join("\n");
+            let said = last_lines_of(errors)?;
             return Err(Failure::Child {
                 command: std::mem::take(command_line),
                 status: ended.status.to_string(),
@@ -164,6 +170,12 @@ fn text_of(file: &mut File) -> Result<String, Failure> {
         .and_then(|()| file.read_to_end(&mut bytes))
         .map_err(Failure::system("what a child printed cannot be read"))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn last_lines_of(file: &mut File) -> Result<String, Failure> {
+    let text = text_of(file)?;
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    Ok(lines[lines.len().saturating_sub(LINES_QUOTED)..].join("\n"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::child::{Binaries, Cost, run};
+use crate::child::{Binaries, Cost, Started, run};
 use crate::failure::Failure;
 use crate::figures::{Target, relative_speeds, spread};
 use crate::kpi_check::{self, Agreement};
@@ -37,6 +37,16 @@ const NO_OUTPUT_2: Subject = Subject::NoOutput { workers: 2 };
 const ALL_OUTPUTS_1: Subject = Subject::AllOutputs { workers: 1 };
 const ALL_OUTPUTS_2: Subject = Subject::AllOutputs { workers: 2 };
 
+/// The loop has no models: neither has the pipeline beside it.
+fn models_off() -> Vec<(&'static str, String)> {
+    let variables = [
+        "DEALERFLOW_MODELS__WHACO__ENABLED",
+        "DEALERFLOW_MODELS__OSCILLATORS__ENABLED",
+        "DEALERFLOW_MODELS__ASSIGNMENT__ENABLED",
+    ];
+    variables.map(|name| (name, "false".to_owned())).to_vec()
+}
+
 impl Subject {
     /// Every subject, in the order of a round.
     pub const ALL: [Subject; 6] =
@@ -61,7 +71,7 @@ impl Subject {
             let mut arguments =
                 vec!["replay".into(), "--input".into(), input.into(), "-w".into(), workers.to_string().into()];
             arguments.extend_from_slice(more);
-            run(&binaries.dealerflow, &arguments)
+            Started::start(&binaries.dealerflow, &arguments, &models_off())?.wait()
         };
         match self {
             Subject::ParseDedup => hand_loop("parse-dedup"),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::child::{Binaries, run};
+use crate::child::{Binaries, TEAMS_REPORTED, run};
 use crate::failure::Failure;
 use crate::figures::Target;
 use crate::input::scratch_folder;
@@ -56,6 +56,7 @@ impl Running {
         let started = Instant::now();
         let child = Command::new(&binaries.dealerflow)
             .args(arguments)
+            .env(TEAMS_REPORTED.0, TEAMS_REPORTED.1)
             .env("DEALERFLOW_SOURCE__KIND", "embedded")
             .env("DEALERFLOW_DATA_DIR", data)
             .env("RUST_LOG", "info")

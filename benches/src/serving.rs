@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, NoTls};
 
-use crate::child::Binaries;
+use crate::child::{Binaries, TEAMS_REPORTED};
 use crate::failure::Failure;
 use crate::figures::{Target, spread};
 
@@ -79,6 +79,7 @@ impl Demo {
         let mut child = Command::new(&binaries.dealerflow)
             .arg("demo")
             .args(arguments)
+            .env(TEAMS_REPORTED.0, TEAMS_REPORTED.1)
             .env("DEALERFLOW_SQL__LISTEN", "127.0.0.1:0")
             .env("DEALERFLOW_HTTP__LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())

@@ -1,9 +1,12 @@
 //! The events of a folder, in memory and in the order of their time, as a producer hands them over.
 
+use std::borrow::Cow;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use operators::domain::event::Topic;
 use operators::domain::event_time::event_time_of;
+use operators::domain::time::format_rfc3339;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -19,6 +22,20 @@ pub struct Outgoing<'a> {
     pub id: &'a str,
     /// The record.
     pub payload: &'a [u8],
+}
+
+impl Outgoing<'_> {
+    /// The record with the time of now in place of its own.
+    pub fn happening_now(&self) -> Cow<'_, [u8]> {
+        const KEY: &[u8] = b"\"time\":\"";
+        let Some(begin) = self.payload.windows(KEY.len()).position(|window| window == KEY) else {
+            return Cow::Borrowed(self.payload);
+        };
+        let (before, rest) = self.payload.split_at(begin + KEY.len());
+        let length = rest.iter().position(|byte| *byte == b'"').unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
+        Cow::Owned([before, format_rfc3339(now).as_bytes(), &rest[length..]].concat())
+    }
 }
 
 /// Which records are made bad, so that each of them comes out as a dead letter.
@@ -112,6 +129,15 @@ fn spoil(payload: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_that_happens_now_has_another_time_and_nothing_else() {
+        let payload = br#"{"id":"e","time":"2026-01-01T00:00:00Z","data":{"time":"x"}}"#;
+        let event = Outgoing { topic: Topic::Leads, key: b"d", id: "e", payload };
+        let now: Value = serde_json::from_slice(&event.happening_now()).unwrap();
+        assert_eq!((&now["id"], &now["data"]["time"]), (&Value::from("e"), &Value::from("x")));
+        assert!(event_time_of(&event.happening_now()) > event_time_of(payload));
+    }
 
     #[test]
     fn events_come_in_order_of_time_and_the_bad_ones_are_spoilt() {

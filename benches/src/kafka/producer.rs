@@ -1,5 +1,6 @@
 //! Events handed to the broker, at a rate or as fast as it takes them, with the moment at which each was handed over.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -60,8 +61,8 @@ impl ProducerContext for DeliveryContext {
     }
 }
 
-/// Hands over the first `count` events, at `rate` a second if there is one, and waits until the broker has them. `origin` is the
-/// benchmark's clock.
+/// Hands over the first `count` events, at `rate` a second if there is one, and waits until the broker has them. Those at a rate happen when
+/// they are handed over: else weeks of the world would pass in a minute, and with them their timers. `origin` is the benchmark's clock.
 ///
 /// # Errors
 /// If the broker refuses, or does not take them in time.
@@ -89,15 +90,17 @@ pub fn produce(
             let Some(event) = events.get(sent) else { break };
             let topic = format!("{prefix}{}", event.topic.name());
             let handed_us = origin.elapsed().as_micros() as u64;
+            let payload = if rate.is_some() { event.happening_now() } else { Cow::Borrowed(event.payload) };
             let record =
-                BaseRecord::<[u8], [u8], usize>::with_opaque_to(&topic, sent).key(event.key).payload(event.payload);
+                BaseRecord::<[u8], [u8], usize>::with_opaque_to(&topic, sent).key(event.key).payload(&*payload);
             match producer.send(record) {
                 Ok(()) => {
                     sent += 1;
                     moments_us.push(handed_us);
                 }
                 Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
-                    producer.poll(PACE);
+                    producer.poll(Duration::ZERO);
+                    std::thread::sleep(PACE);
                 }
                 Err((error, _)) => return Err(Failure::kafka("an event cannot be handed over")(error)),
             }
@@ -105,7 +108,11 @@ pub fn produce(
                 producer.poll(Duration::ZERO);
             }
         }
-        producer.poll(if rate.is_some() { PACE } else { Duration::ZERO });
+        producer.poll(Duration::ZERO);
+        if rate.is_some() {
+            // A timeout of the poll itself would be spent asking again and again.
+            std::thread::sleep(PACE);
+        }
     }
     let patience = Instant::now() + FLUSH_MAX;
     while producer.in_flight_count() > 0 && Instant::now() < patience {

@@ -91,11 +91,11 @@ pub fn wait_until_bound(
             let what = format!("binding {records} records ({} are bound)", observer.records_bound());
             return Err(Failure::TooSlow { what, seconds: patience.as_secs() });
         }
+        let who = if run.has_ended() { "the pipeline" } else { "the reading of its results" };
         if run.has_ended() || observer.has_ended() {
-            return Err(Failure::Broker {
-                what: "the run".to_owned(),
-                reason: "the pipeline, or the reading of its results, ended before everything was bound".to_owned(),
-            });
+            let (bound, said) = (observer.records_bound(), run.complaints()?);
+            let reason = format!("{who} ended with {bound} of {records} records bound:\n{said}");
+            return Err(Failure::Broker { what: "the run".to_owned(), reason });
         }
         std::thread::sleep(LOOK);
     }

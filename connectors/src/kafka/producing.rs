@@ -11,8 +11,9 @@ use super::context::{KafkaContext, Told};
 use super::error::{Request, too_large};
 use crate::log::{LogError, OutgoingRecord, OutgoingRecords, TopicPartition};
 
-/// How long one look at the producer's acknowledgements takes: `flush` of the bindings would look every 100 ms only.
-const ACKNOWLEDGEMENT_POLL: Duration = Duration::from_millis(1);
+/// The pause between two looks at the producer's acknowledgements. `flush` of the bindings would look every 100 ms only, and their `poll`
+/// never waits for the last millisecond of its time but asks again and again.
+const ACKNOWLEDGEMENT_PAUSE: Duration = Duration::from_micros(500);
 
 /// How many of the client's events are served to find out why it refuses a record.
 const EVENTS_AFTER_REFUSAL_MAX: usize = 64;
@@ -61,12 +62,21 @@ impl Producing<'_> {
             }
         }
         while self.producer.in_flight_count() > 0 {
-            self.producer.poll(ACKNOWLEDGEMENT_POLL);
+            self.look();
             if let Some(stop) = self.stopped(records, deadline) {
                 return stop;
             }
         }
         self.stopped(records, deadline).unwrap_or(Produced::All)
+    }
+
+    /// Serves what the client has to tell, after a pause if that was nothing.
+    fn look(&self) {
+        let before = self.producer.in_flight_count();
+        self.producer.poll(Duration::ZERO);
+        if self.producer.in_flight_count() == before {
+            std::thread::sleep(ACKNOWLEDGEMENT_PAUSE);
+        }
     }
 
     fn send(&self, record: &OutgoingRecord<'_>, topic: &str, deadline: Instant) -> Option<Produced> {
@@ -88,7 +98,7 @@ impl Producing<'_> {
             };
             match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => {
-                    self.producer.poll(ACKNOWLEDGEMENT_POLL);
+                    self.look();
                     outgoing = back;
                 }
                 Some(RDKafkaErrorCode::QueueFull) => return Some(Produced::TimedOut),
@@ -177,7 +187,7 @@ impl Producing<'_> {
             && !lost(&self.producer.context().told())
             && Instant::now() < deadline
         {
-            self.producer.poll(ACKNOWLEDGEMENT_POLL);
+            self.look();
         }
     }
 
@@ -185,7 +195,7 @@ impl Producing<'_> {
     pub(super) fn purge(&self, deadline: Instant) {
         self.producer.purge(PurgeConfig::default().queue().inflight());
         while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
-            self.producer.poll(ACKNOWLEDGEMENT_POLL);
+            self.look();
         }
     }
 

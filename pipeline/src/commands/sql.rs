@@ -53,7 +53,7 @@ pub struct Arguments {
 /// Who answers.
 enum Asked {
     Folder(Box<Session>),
-    Pipeline(WireClient),
+    Pipeline(Box<WireClient>),
 }
 
 impl Asked {
@@ -72,10 +72,10 @@ impl Asked {
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let mut asked = match (&arguments.output, &arguments.url) {
         (Some(output), _) => Asked::Folder(Box::new(open_output(output).map_err(CommandError::failed)?)),
-        (None, Some(url)) => Asked::Pipeline(WireClient::connect(url).map_err(CommandError::failed)?),
+        (None, Some(url)) => Asked::Pipeline(Box::new(WireClient::connect(url).map_err(CommandError::failed)?)),
         (None, None) => {
             let config = load_config(arguments.config.as_deref())?;
-            Asked::Pipeline(WireClient::connect_to(&parameters_of(&config)?).map_err(CommandError::failed)?)
+            Asked::Pipeline(Box::new(WireClient::connect_to(&parameters_of(&config)?).map_err(CommandError::failed)?))
         }
     };
     let format = match arguments.format {

@@ -240,6 +240,7 @@ impl ModelsSection {
 
 impl Config {
     /// The models, ready to be set to work.
+    #[expect(clippy::missing_panics_doc, reason = "it cannot, as the next line says")]
     #[expect(clippy::expect_used, reason = "a configuration is checked when it is loaded, the flag rate too")]
     pub fn prepared_models(&self, timer_grace_ms: i64) -> PreparedModels {
         let settings = self.models.settings(timer_grace_ms);

@@ -130,7 +130,7 @@ impl Engine {
             let Some(seat) = seat else { return Statistics::default() };
             let emit =
                 if worker.index() == 0 { emit.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
-            work(worker, settings.clone(), &told[local], local, seat, emit)
+            work(worker, &settings, &told[local], local, seat, emit)
         };
         let guards = match seats {
             Seats::Alone => {
@@ -210,7 +210,7 @@ impl Engine {
 /// The life of one worker. The counts of all workers on worker 0, none on the others.
 fn work(
     worker: &mut Worker,
-    settings: EngineSettings,
+    settings: &EngineSettings,
     told: &Mutex<WorkerReport>,
     local: usize,
     seat: Seat,

@@ -108,7 +108,9 @@ impl Produced {
                 _ => &[],
             };
             for row in actual.iter_mut().chain(&mut expected) {
-                by_models.iter().for_each(|column| drop(row.as_object_mut().unwrap().remove(*column)));
+                for column in by_models {
+                    row.as_object_mut().unwrap().remove(*column);
+                }
             }
             assert_same_rows(table, &expected, &actual);
         }

@@ -81,7 +81,7 @@ fn history_file() -> Option<PathBuf> {
 
 /// Asks until the user has had enough.
 pub(super) fn prompt(asked: &mut Asked, mut format: Format) -> Result<(), CommandError> {
-    let mut editor = editor(asked)?;
+    let mut editor = editor(asked);
     println!("dealerflow {}; \\? tells more", env!("CARGO_PKG_VERSION"));
     loop {
         let line = match editor.read_line(&Sign) {
@@ -126,7 +126,7 @@ fn answer(asked: &mut Asked, statement: &str, format: Format) {
     }
 }
 
-fn editor(asked: &mut Asked) -> Result<Reedline, CommandError> {
+fn editor(asked: &mut Asked) -> Reedline {
     let mut words: Vec<String> = WORDS.iter().map(|word| (*word).to_owned()).collect();
     words.extend(names(asked));
     let mut completer = DefaultCompleter::with_inclusions(&['_', '.']).set_min_word_len(COMPLETED_LETTERS_MIN);
@@ -140,11 +140,11 @@ fn editor(asked: &mut Asked) -> Result<Reedline, CommandError> {
         .with_menu(ReedlineMenu::EngineCompleter(menu))
         .with_validator(Box::new(Statement))
         .with_edit_mode(Box::new(Emacs::new(keys)));
-    let Some(file) = history_file() else { return Ok(editor) };
+    let Some(file) = history_file() else { return editor };
     // Who cannot keep a history can still ask.
     match FileBackedHistory::with_file(HISTORY_LINES_MAX, file) {
-        Ok(history) => Ok(editor.with_history(Box::new(history))),
-        Err(_) => Ok(editor),
+        Ok(history) => editor.with_history(Box::new(history)),
+        Err(_) => editor,
     }
 }
 

@@ -24,18 +24,16 @@ pub(super) struct WireClient {
 }
 
 fn failed(error: &tokio_postgres::Error) -> SqlError {
-    match error.as_db_error() {
-        Some(told) => SqlError::Query { message: told.message().to_owned(), sqlstate: "XX000" },
-        None => {
-            let mut message = error.to_string();
-            let mut cause = std::error::Error::source(error);
-            while let Some(source) = cause {
-                message = format!("{message}: {source}");
-                cause = source.source();
-            }
-            SqlError::Storage(message)
-        }
+    if let Some(told) = error.as_db_error() {
+        return SqlError::Query { message: told.message().to_owned(), sqlstate: "XX000" };
     }
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        message = format!("{message}: {source}");
+        cause = source.source();
+    }
+    SqlError::Storage(message)
 }
 
 impl WireClient {
@@ -107,7 +105,7 @@ fn array_of(column_type: &Type, texts: &[Option<&str>]) -> ArrayRef {
 fn typed(column_type: &Type, texts: &[Option<&str>]) -> Option<ArrayRef> {
     /// Reads every text that is there.
     fn read<T>(texts: &[Option<&str>], one: impl Fn(&str) -> Option<T>) -> Option<Vec<Option<T>>> {
-        texts.iter().map(|text| text.map(|text| one(text)).map_or(Some(None), |value| value.map(Some))).collect()
+        texts.iter().map(|text| text.map(&one).map_or(Some(None), |value| value.map(Some))).collect()
     }
     Some(match *column_type {
         Type::BOOL => Arc::new(BooleanArray::from(read(texts, |text| match text {
