@@ -204,7 +204,7 @@ mod tests {
             for displayed in [false, true] {
                 let mut bytes = Vec::new();
                 let mut json = JsonWriter::new(&mut bytes);
-                if displayed { json.display(&text) } else { json.text(text.as_bytes()) };
+                if displayed { json.display(&text) } else { json.text(text.as_bytes()) }
                 let token = Scanner::new(&bytes, 0).value(0);
                 let Ok(Token::String(token)) = token else { return Err(TestCaseError::fail(format!("{token:?}"))) };
                 let read = unescape(&bytes, token);
