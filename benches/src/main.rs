@@ -48,8 +48,8 @@ struct KafkaLatencyArguments {
     /// Events a second.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     rate: u64,
-    /// How long, in seconds; the first five do not count.
-    #[arg(long, default_value_t = 45, value_parser = clap::value_parser!(u64).range(6..))]
+    /// How long, in seconds; the first fifteen do not count.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(16..))]
     seconds: u64,
     /// Worker threads.
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]

@@ -17,8 +17,9 @@ use crate::input::{InputFolder, scratch_folder};
 
 /// One of so many records is bad, so that there is a result for single records.
 const BAD_ONE_OF: usize = 20;
-/// Events of the first seconds do not count: caches and connections are cold.
-const WARM_UP: Duration = Duration::from_secs(5);
+/// Events of the first seconds do not count: caches and connections are cold, and the broker's virtual machine compiles its code on the
+/// cores that all share.
+const WARM_UP: Duration = Duration::from_secs(15);
 /// How long the pipeline may take for what is left at the end.
 const CATCH_UP_MAX: Duration = Duration::from_mins(1);
 /// What is promised of the 99th percentile.

@@ -162,18 +162,7 @@ impl Observed {
     }
 }
 
-#[derive(Deserialize)]
-struct Caused {
-    dealerid: String,
-    data: Causes,
-}
-
-#[derive(Deserialize)]
-struct Causes {
-    causes: Vec<String>,
-}
-
-/// What a result names as its cause: a record in its headers, or events in its payload.
+/// What a result names as its cause, in its headers: a record, or events of the dealer that is its key.
 fn cause(message: &BorrowedMessage<'_>) -> Option<Cause> {
     let text = |name: &str| {
         let header = message.headers()?.iter().find(|header| header.key == name)?;
@@ -184,6 +173,6 @@ fn cause(message: &BorrowedMessage<'_>) -> Option<Cause> {
         let partition = partition.parse().ok()?;
         return Some(Cause::Records { topic: topic.to_owned(), partition, first, next: first + 1 });
     }
-    let Caused { dealerid, data } = serde_json::from_slice(message.payload()?).ok()?;
-    Some(Cause::Events { dealer: dealerid, ids: data.causes })
+    let dealer = std::str::from_utf8(message.key()?).ok()?.to_owned();
+    Some(Cause::Events { dealer, ids: serde_json::from_str(text("causes")?).ok()? })
 }

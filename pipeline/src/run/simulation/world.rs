@@ -562,7 +562,10 @@ impl World {
             if !self.processes.is_empty() {
                 self.keep(0)?;
             }
-            if self.truth.is_whole(&self.log) {
+            // One that has just started may still be about to show, and to keep, what others committed.
+            let committed = self.truth.committed().len();
+            let has_shown_all = self.processes.first().is_some_and(|process| process.published == committed);
+            if has_shown_all && self.truth.is_whole(&self.log) {
                 return self.end_well();
             }
         }
