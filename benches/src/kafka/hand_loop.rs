@@ -180,7 +180,7 @@ impl Forward {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((error, back)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
-                    self.producer.poll(LOOK);
+                    settings::look(&self.producer);
                     record = back;
                 }
                 Err((error, _)) => return Err(Failure::kafka("a record cannot be written")(error)),
@@ -192,7 +192,7 @@ impl Forward {
     fn commit(&mut self, consumer: &BaseConsumer) -> Result<(), Failure> {
         // The bindings' flush would look every 100 ms only.
         while self.producer.in_flight_count() > 0 {
-            self.producer.poll(LOOK);
+            settings::look(&self.producer);
         }
         let positions = consumer.position().map_err(Failure::kafka("positions cannot be told"))?;
         let mut read = TopicPartitionList::new();

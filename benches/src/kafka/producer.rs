@@ -16,8 +16,6 @@ use crate::failure::Failure;
 
 /// How long the broker may take for what is in flight at the end.
 const FLUSH_MAX: Duration = Duration::from_mins(1);
-/// How often a paced producer looks what is due.
-const PACE: Duration = Duration::from_millis(1);
 
 /// What was handed over.
 #[derive(Debug, Default)]
@@ -99,8 +97,7 @@ pub fn produce(
                     moments_us.push(handed_us);
                 }
                 Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
-                    producer.poll(Duration::ZERO);
-                    std::thread::sleep(PACE);
+                    settings::look(&producer);
                 }
                 Err((error, _)) => return Err(Failure::kafka("an event cannot be handed over")(error)),
             }
@@ -108,15 +105,13 @@ pub fn produce(
                 producer.poll(Duration::ZERO);
             }
         }
-        producer.poll(Duration::ZERO);
         if rate.is_some() {
-            // A timeout of the poll itself would be spent asking again and again.
-            std::thread::sleep(PACE);
+            settings::look(&producer);
         }
     }
     let patience = Instant::now() + FLUSH_MAX;
     while producer.in_flight_count() > 0 && Instant::now() < patience {
-        producer.poll(PACE);
+        settings::look(&producer);
     }
     if let Some(reason) = deliveries.lost.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(Failure::Broker { what: "an event was not delivered".to_owned(), reason });

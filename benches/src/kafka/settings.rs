@@ -1,6 +1,18 @@
 //! Settings of the client library: the pipeline's own (`connectors/src/kafka/config.rs`), so that no peer wins or loses by them.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, ProducerContext};
+
+/// The pause between two looks at a producer, the same for the pipeline and its peers.
+const LOOK_PAUSE: Duration = Duration::from_micros(500);
+
+/// Serves what a producer has to tell, and pauses. A timeout of `poll` itself would be spent asking again and again.
+pub fn look<C: ProducerContext>(producer: &BaseProducer<C>) {
+    producer.poll(Duration::ZERO);
+    std::thread::sleep(LOOK_PAUSE);
+}
 
 /// What every client of the pipeline sets.
 fn common(brokers: &str) -> ClientConfig {

@@ -67,7 +67,7 @@ impl OffsetRange {
         ranges.sort();
         let mut joined: Vec<Self> = Vec::new();
         for range in ranges {
-            match joined.last_mut().filter(|last| last.topic == range.topic && last.partition == range.partition) {
+            match joined.last_mut().filter(|last| last.shares_partition(&range)) {
                 Some(last) if last.next >= range.first => last.next = last.next.max(range.next),
                 _ => joined.push(range),
             }
@@ -75,18 +75,21 @@ impl OffsetRange {
         joined
     }
 
+    /// Whether both are of one partition.
+    fn shares_partition(&self, other: &Self) -> bool {
+        (self.topic.as_str(), self.partition) == (other.topic.as_str(), other.partition)
+    }
+
     /// Whether both have an offset of one partition in common.
     pub fn overlaps(&self, other: &Self) -> bool {
-        (self.topic.as_str(), self.partition) == (other.topic.as_str(), other.partition)
-            && self.first < other.next
-            && other.first < self.next
+        self.shares_partition(other) && self.first < other.next && other.first < self.next
     }
 
     /// What of this range none of `others` holds; the first such part.
     pub fn missing_from(&self, others: &[Self]) -> Option<Self> {
-        let own = others.iter().filter(|other| other.topic == self.topic && other.partition == self.partition);
+        let own = Self::joined(others.iter().filter(|other| self.shares_partition(other)).cloned());
         let mut rest = self.clone();
-        for other in Self::joined(own.cloned()) {
+        for other in &own {
             if other.first > rest.first {
                 break;
             }
@@ -95,8 +98,7 @@ impl OffsetRange {
         if rest.first >= rest.next {
             return None;
         }
-        let later = others.iter().filter(|other| other.topic == self.topic && other.partition == self.partition);
-        let end = later.map(|other| other.first).filter(|first| *first > rest.first).min();
+        let end = own.iter().map(|other| other.first).find(|first| *first > rest.first);
         rest.next = rest.next.min(end.unwrap_or(rest.next));
         Some(rest)
     }

@@ -1,5 +1,7 @@
 //! The tables `[models.…]`, and what the models are told by them.
 
+use std::sync::Arc;
+
 use operators::dataflow::intelligence::settings::{
     AssignmentSettings, ModelSettings, PreparedModels, Prior, WhacoSettings,
 };
@@ -52,7 +54,7 @@ pub struct WhacoSection {
     pub prior_worth: u32,
     /// What that file says, once it was read.
     #[serde(skip)]
-    pub(super) prior: PriorLeads,
+    pub(super) prior: Arc<PriorLeads>,
 }
 
 /// What the team is drawn to.
@@ -248,7 +250,7 @@ impl Config {
         let prepared = if prior.is_empty() {
             settings.prepare()
         } else {
-            settings.prepare_with_prior(&Prior { leads: prior.clone(), worth_rows: self.models.whaco.prior_worth })
+            settings.prepare_with_prior(Prior { leads: prior, worth_rows: self.models.whaco.prior_worth })
         };
         prepared.expect("the settings lie within their bounds")
     }

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use operators::models::oscillators::network::{STEP_MS, STRENGTH_MAX};
 
@@ -52,7 +53,7 @@ pub(super) fn read_prior(config: &mut Config, origins: &Origins, problems: &mut 
         return;
     }
     match PriorLeads::read(Path::new(&whaco.prior_leads)) {
-        Ok(prior) => whaco.prior = prior,
+        Ok(prior) => whaco.prior = Arc::new(prior),
         Err(fault) => Rules { origins, problems }.hold(
             &["models.whaco.prior_leads"],
             false,

@@ -31,7 +31,7 @@ const SUCCESSOR_LOOKS: usize = 6;
 /// The pause between two looks.
 const SUCCESSOR_LOOK: Duration = Duration::from_millis(400);
 
-/// A larger group's memory is given back when it is through.
+/// A larger group's memory is given back before the next one.
 const GROUP_BYTES_KEPT: usize = 16 << 20;
 
 /// An epoch whose outputs are durable.

@@ -36,10 +36,10 @@ impl Clusters {
     ///
     /// # Errors
     /// If a setting is out of its bounds.
-    pub fn with_prior(settings: &WhacoSettings, prior: &Prior) -> Result<Self, SettingsError> {
+    pub fn with_prior(settings: &WhacoSettings, prior: Prior<'_>) -> Result<Self, SettingsError> {
         let mut clusters = Self::new(settings)?;
         if let Clusters::Calibrated(model) = &mut clusters {
-            for lead in &prior.leads {
+            for lead in prior.leads {
                 model.analyse(lead);
             }
             **model = LeadModel::from_prior(model, prior.worth_rows);

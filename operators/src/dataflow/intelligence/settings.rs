@@ -26,10 +26,10 @@ pub enum WhacoSettings {
 }
 
 /// Leads of many dealers, which every dealer's clusters begin with.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Prior {
+#[derive(Clone, Copy, Debug)]
+pub struct Prior<'a> {
     /// The leads, in the order in which they teach.
-    pub leads: Vec<LeadFields>,
+    pub leads: &'a [LeadFields],
     /// How many own leads they count for.
     pub worth_rows: u32,
 }
@@ -113,7 +113,7 @@ impl ModelSettings {
     ///
     /// # Errors
     /// As [`ModelSettings::prepare`].
-    pub fn prepare_with_prior(self, prior: &Prior) -> Result<PreparedModels, SettingsError> {
+    pub fn prepare_with_prior(self, prior: Prior<'_>) -> Result<PreparedModels, SettingsError> {
         let beginning = self.whaco.as_ref().map(|whaco| Clusters::with_prior(whaco, prior)).transpose()?;
         Ok(PreparedModels { settings: self, beginning })
     }
