@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use connectors::log::Log;
+
 use crate::kafka::{end_when_all_is_bound, log_of, place_with_topics, start_producer};
 use crate::kafka_kills::taken_over;
 use crate::place::Place;
@@ -35,21 +37,27 @@ pub(crate) fn missing_topics_are_named(address: &str) {
     assert!(sentence.contains("`dealerflow topics create`"), "{sentence}");
 }
 
+/// Whether epochs have been recorded.
+fn has_epochs(log: &dyn Log) -> bool {
+    let topic = log.admin().unwrap().describe_topic("epochs").unwrap();
+    topic.is_some_and(|topic| topic.partitions.iter().any(|bounds| bounds.stable_end > 0))
+}
+
 /// The first is fenced and says so; the second goes on from where it stopped, and ends well when it is asked to.
 pub(crate) fn a_second_instance_takes_over(address: &str) {
     let prefix = "rivals";
     let place = place_with_topics(address, prefix);
-    let produced = Produced::simulated(&place, 6_000, 6, 77);
+    let produced = Produced::simulated(&place, 12_000, 6, 77);
     let log = log_of(address, prefix);
     let mut producer = start_producer(&place, address, &produced, 1_000);
     let mut first = place.start("first", &["run"]);
-    assert!(first.wait_until(REFUSED_MAX, taken_over), "{}", first.stderr());
-    std::thread::sleep(Duration::from_millis(700));
+    assert!(first.wait_until(REFUSED_MAX, |_| has_epochs(&log)), "{}", first.stderr());
+    // The producer goes on meanwhile: an instance with nothing to commit would not learn that it is fenced, nor differ from the other.
     let mut second = place.start("second", &["run"]);
+    assert!(second.wait_until(REFUSED_MAX, taken_over), "{}", second.stderr());
     let sentence = first.wait(REFUSED_MAX).failed();
     println!("{sentence}");
     assert!(sentence.contains("another instance") && sentence.contains("rivals"), "{sentence}");
-    assert!(second.wait_until(REFUSED_MAX, taken_over), "{}", second.stderr());
     producer.wait(REFUSED_MAX).succeeded();
     end_when_all_is_bound(&place, &log, second);
     place.audit_and_recompute();
