@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::child::Binaries;
 use crate::failure::Failure;
 use crate::figures::Target;
-use crate::serving::{Demo, Percentiles, percentiles};
+use crate::serving::{Demo, Percentiles, WORLD, percentiles};
 
 /// Events a second that stream in.
 const RATE: u64 = 20_000;
@@ -165,7 +165,7 @@ fn pulse(host: &str) -> Result<Vec<f64>, Failure> {
 pub fn measure(binaries: &Binaries, say: impl Fn(&str)) -> Result<Http, Failure> {
     let folder = tempfile::tempdir().map_err(Failure::system("a scratch folder cannot be made"))?;
     let rate = RATE.to_string();
-    let demo = Demo::start(binaries, folder.path(), &["--events", "3000000", "--dealers", "50", "--rate", &rate])?;
+    let demo = Demo::start(binaries, folder.path(), &[&WORLD[..], &["--rate", &rate]].concat())?;
     say(&format!("{RATE} events/s stream in"));
     std::thread::sleep(WARM_UP);
     let path = "/api/intelligence/analyze-customer";

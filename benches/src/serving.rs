@@ -22,6 +22,8 @@ use crate::figures::{Target, spread};
 const RATE: u64 = 20_000;
 /// Rows of the table that is grouped.
 const ROWS: i64 = 100_000;
+/// The world while latencies are timed.
+pub(crate) const WORLD: [&str; 4] = ["--events", "2500000", "--dealers", "500"];
 /// How long those rows may take to come.
 const FILL_MAX: Duration = Duration::from_mins(10);
 /// Events of the runs whose speeds are compared.
@@ -140,7 +142,7 @@ pub fn measure(binaries: &Binaries, rounds: usize, say: impl Fn(&str)) -> Result
     let folder = tempfile::tempdir().map_err(Failure::system("a scratch folder cannot be made"))?;
     let rate = RATE.to_string();
     say(&format!("{RATE} events/s stream in; waiting for {ROWS} leads"));
-    let demo = Demo::start(binaries, folder.path(), &["--events", "2500000", "--dealers", "50", "--rate", &rate])?;
+    let demo = Demo::start(binaries, folder.path(), &[&WORLD[..], &["--rate", &rate]].concat())?;
     let (point, group, rows) = runtime.block_on(queries(&demo, &say))?;
     drop(demo);
     let mut ratios = Vec::new();
@@ -187,7 +189,7 @@ async fn queries(demo: &Demo, say: &impl Fn(&str)) -> Result<(Percentiles, Perce
 /// How long the events take to be in the tables, alone or while queries are asked all along: ten points for each group-by.
 async fn ingest(binaries: &Binaries, folder: &Path, with_queries: bool) -> Result<Duration, Failure> {
     let events = INGEST_EVENTS.to_string();
-    // A world of the past, as fast as it is taken.
+    // As fast as it is taken.
     let arguments = ["--events", &events, "--dealers", "50", "--rate", "100000000"];
     let demo = Demo::start(binaries, folder, &arguments)?;
     let started = Instant::now();

@@ -19,6 +19,7 @@ pub mod logging;
 pub mod logs;
 pub mod messages;
 pub mod metrics;
+pub mod present;
 pub mod processes;
 pub mod produce;
 pub mod replay;

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use connectors::log::{Log, LogError, OutgoingRecords, TopicPartition, partition_of_key};
 use operators::domain::event::Topic;
-use operators::domain::event_time::event_time_of;
+use operators::domain::event_time::{event_time_of, with_event_time};
 use serde::Deserialize;
+
+use crate::present::Present;
 
 /// Records of one append, at most.
 const BATCH_RECORDS: usize = 1_000;
@@ -31,6 +33,8 @@ pub enum Pace {
     Unbounded,
     /// So many a second.
     PerSecond(u64),
+    /// So many a second, each as if it happened now.
+    PerSecondNow(u64),
     /// The past as fast as the log takes it, and then each event when its time has come.
     AsItHappens,
 }
@@ -131,8 +135,9 @@ pub fn produce(folder: &Path, log: &dyn Log, pace: Pace, stop: &dyn Fn() -> bool
     // Records of one paced batch: a fiftieth of a second's.
     let batch_records = match pace {
         Pace::Unbounded | Pace::AsItHappens => BATCH_RECORDS,
-        Pace::PerSecond(rate) => ((rate / 50).max(1) as usize).min(BATCH_RECORDS),
+        Pace::PerSecond(rate) | Pace::PerSecondNow(rate) => ((rate / 50).max(1) as usize).min(BATCH_RECORDS),
     };
+    let mut present = matches!(pace, Pace::PerSecondNow(_)).then(Present::default);
     while !heads.is_empty() && !stop() {
         let next = (0..heads.len()).min_by_key(|head| (heads[*head].time_ms, heads[*head].topic)).unwrap_or(0);
         if matches!(pace, Pace::AsItHappens) {
@@ -151,7 +156,12 @@ pub fn produce(folder: &Path, log: &dyn Log, pace: Pace, stop: &dyn Fn() -> bool
         let key = key_of(&head.line);
         let partition = partition_of_key(key.as_deref().unwrap_or(&head.line), partitions[head.topic as usize]);
         let place = records.place(&TopicPartition::new(head.topic.name(), partition));
-        records.push(place, head.time_ms.max(0), key.as_deref(), Some(&head.line), []);
+        let moved = present.as_mut().and_then(|present| {
+            let time_ms = present.time_of(event_time_of(&head.line)?, now_ms());
+            Some((time_ms, with_event_time(&head.line, time_ms)?))
+        });
+        let (time_ms, line) = moved.as_ref().map_or((head.time_ms, &head.line), |(time_ms, line)| (*time_ms, line));
+        records.push(place, time_ms.max(0), key.as_deref(), Some(line), []);
         if !head.advance()? {
             heads.remove(next);
         }
@@ -159,7 +169,7 @@ pub fn produce(folder: &Path, log: &dyn Log, pace: Pace, stop: &dyn Fn() -> bool
             total += records.len() as u64;
             append(appender.as_mut(), &records)?;
             records.clear();
-            if let Pace::PerSecond(rate) = pace {
+            if let Pace::PerSecond(rate) | Pace::PerSecondNow(rate) = pace {
                 let due = Duration::from_secs_f64(total as f64 / rate.max(1) as f64);
                 std::thread::sleep(due.saturating_sub(started.elapsed()));
             }

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use operators::domain::event::Topic;
-use operators::domain::event_time::event_time_of;
-use operators::domain::time::format_rfc3339;
+use operators::domain::event_time::{event_time_of, with_event_time};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -27,14 +26,8 @@ pub struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// The record with the time of now in place of its own.
     pub fn happening_now(&self) -> Cow<'_, [u8]> {
-        const KEY: &[u8] = b"\"time\":\"";
-        let Some(begin) = self.payload.windows(KEY.len()).position(|window| window == KEY) else {
-            return Cow::Borrowed(self.payload);
-        };
-        let (before, rest) = self.payload.split_at(begin + KEY.len());
-        let length = rest.iter().position(|byte| *byte == b'"').unwrap_or_default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
-        Cow::Owned([before, format_rfc3339(now).as_bytes(), &rest[length..]].concat())
+        with_event_time(self.payload, now).map_or(Cow::Borrowed(self.payload), Cow::Owned)
     }
 }
 

@@ -3,10 +3,12 @@
 //! The short way trusts nothing it has not seen: a `"time"` followed by a colon with a single `{` before it can only be the
 //! envelope's key. Whatever looks different goes the long way, through the scanner.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
 use super::json::{Scanner, Token, unescape};
-use super::time::{EVENT_TIME_END_MS, EVENT_TIME_MIN_MS, parse_rfc3339_ms};
+use super::time::{EVENT_TIME_END_MS, EVENT_TIME_MIN_MS, format_rfc3339, parse_rfc3339_ms};
 
 fn accepted(time_ms: i64) -> Option<i64> {
     (EVENT_TIME_MIN_MS..EVENT_TIME_END_MS).contains(&time_ms).then_some(time_ms)
@@ -15,11 +17,22 @@ fn accepted(time_ms: i64) -> Option<i64> {
 /// The event time in UTC milliseconds of a line that holds an event. For every line that parsing accepts it is that event's time;
 /// `None` if the line has no readable time.
 pub fn event_time_of(line: &[u8]) -> Option<i64> {
-    short_way(line).unwrap_or_else(|| long_way(line))
+    match short_way(line) {
+        Some(value) => parse_rfc3339_ms(&line[value]).and_then(accepted),
+        None => long_way(line),
+    }
 }
 
-/// `None` where only the long way can tell.
-fn short_way(line: &[u8]) -> Option<Option<i64>> {
+/// The line with another event time, in UTC milliseconds, and all else as it was. `None` if it has no readable time, or one that is
+/// written as no producer of ours writes it.
+pub fn with_event_time(line: &[u8], time_ms: i64) -> Option<Vec<u8>> {
+    let value = short_way(line)?;
+    parse_rfc3339_ms(&line[value.clone()]).and_then(accepted)?;
+    Some([&line[..value.start], format_rfc3339(time_ms).as_bytes(), &line[value.end..]].concat())
+}
+
+/// Where the text of the envelope's time stands; `None` where only the long way can tell.
+fn short_way(line: &[u8]) -> Option<Range<usize>> {
     const KEY: &[u8] = b"\"time\"";
     thread_local! {
         static FINDER: memmem::Finder<'static> = memmem::Finder::new(KEY);
@@ -43,10 +56,7 @@ fn short_way(line: &[u8]) -> Option<Option<i64>> {
     }
     let value = &line[at + 1..line.len().min(at + 1 + 64)];
     let end = memchr::memchr2(b'"', b'\\', value)?;
-    if value[end] == b'\\' {
-        return None;
-    }
-    Some(parse_rfc3339_ms(&value[..end]).and_then(accepted))
+    (value[end] != b'\\').then_some(at + 1..at + 1 + end)
 }
 
 fn long_way(line: &[u8]) -> Option<i64> {
@@ -99,6 +109,15 @@ mod tests {
             r#"{"data":{"time":"2026-02-16T15:04:05Z"}}"#,
         ] {
             assert_eq!(event_time_of(line.as_bytes()), None, "{line}");
+            assert_eq!(with_event_time(line.as_bytes(), TIME_MS), None, "{line}");
         }
+    }
+
+    #[test]
+    fn another_time_changes_nothing_else() {
+        let line = |time: &str| format!(r#"{{"id":"1","time":"{time}","data":{{"time":"2020-01-01T00:00:00Z"}}}}"#);
+        let found = with_event_time(line("1999-01-01T00:00:00+01:00").as_bytes(), TIME_MS);
+        assert_eq!(found, Some(line("2026-02-16T15:04:05.123Z").into_bytes()));
+        assert_eq!(with_event_time(line("soon").as_bytes(), TIME_MS), None);
     }
 }

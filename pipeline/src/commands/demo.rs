@@ -45,7 +45,7 @@ pub struct Arguments {
     /// The same seed gives the same events
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Events a second of a world of the past; if not given, the past comes as fast as it is taken, and then each event at its time
+    /// Events a second, each as if it happened now; if not given, the past comes as fast as it is taken, and then each event at its time
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
     /// End when every event is through, and audit what was written
@@ -93,7 +93,12 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 
     let control = Control::default();
     stop_on_signals(&control.stop).map_err(CommandError::failed)?;
-    let pace = if is_live { Pace::AsItHappens } else { arguments.rate.map_or(Pace::Unbounded, Pace::PerSecond) };
+    let pace = match arguments.rate {
+        None if is_live => Pace::AsItHappens,
+        None => Pace::Unbounded,
+        Some(rate) if arguments.exit => Pace::PerSecond(rate),
+        Some(rate) => Pace::PerSecondNow(rate),
+    };
     let produced = Arc::new(AtomicU64::new(u64::MAX));
     let producer = {
         let (log, control, produced) = (Arc::clone(&log), control.clone(), Arc::clone(&produced));

@@ -23,6 +23,9 @@ pub struct Arguments {
     /// Events a second that are appended; as fast as the log takes them if not given
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
+    /// Append each event as if it happened now
+    #[arg(long, requires = "rate")]
+    now: bool,
     /// Number of dealers
     #[arg(long, default_value_t = 20)]
     dealers: u32,
@@ -92,7 +95,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         }
     }
     if let Some(log) = log {
-        let pace = arguments.rate.map_or(Pace::Unbounded, Pace::PerSecond);
+        let paced = if arguments.now { Pace::PerSecondNow } else { Pace::PerSecond };
+        let pace = arguments.rate.map_or(Pace::Unbounded, paced);
         let records = produce(&folder, log.as_ref(), pace, &|| false).map_err(CommandError::failed)?;
         println!("{records} records were appended to the input topics");
     }
