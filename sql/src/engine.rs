@@ -22,7 +22,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::object_store::ObjectStore;
 use datafusion::prelude::SessionContext;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::access::Access;
@@ -30,6 +30,7 @@ use crate::catalog::{quoted, register, session_config, stored_sql};
 use crate::error::{SqlError, sentence};
 use crate::live::{HISTORY_URL, LiveTables, StoredTable, VersionsTable};
 use crate::postgres::catalog::register_pg_catalog;
+use crate::priority::{Priority, step_back};
 use crate::views::{UserView, ViewStore};
 use answer::AbortOnDrop;
 pub use answer::{Answer, CancelSignal};
@@ -103,7 +104,7 @@ impl Engine {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(limits.threads.max(1))
             .thread_name("queries")
-            .on_thread_start(crate::priority::step_back)
+            .on_thread_start(|| step_back(Priority::Query))
             .enable_all()
             .build()
             .map_err(|error| SqlError::Storage(format!("the threads of queries cannot be started: {error}")))?;
@@ -129,6 +130,11 @@ impl Engine {
     /// The tables.
     pub fn tables(&self) -> &Arc<LiveTables> {
         &self.tables
+    }
+
+    /// Its threads, for those who serve answers; `None` while it is being dropped.
+    pub(crate) fn runtime(&self) -> Option<&Handle> {
+        self.runtime.as_ref().map(Runtime::handle)
     }
 
     /// The limits.

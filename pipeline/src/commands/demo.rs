@@ -45,9 +45,12 @@ pub struct Arguments {
     /// The same seed gives the same events
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Events a second, each as if it happened now; if not given, the past comes as fast as it is taken, and then each event at its time
+    /// Events a second of a world of the past; if not given, the past comes as fast as it is taken, and then each event at its time
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
+    /// Each event happens when it comes, at any rate: what is measured then is not a world of months that passes in minutes
+    #[arg(long, requires = "rate", conflicts_with = "data_dir")]
+    now: bool,
     /// End when every event is through, and audit what was written
     #[arg(long)]
     exit: bool,
@@ -96,8 +99,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let pace = match arguments.rate {
         None if is_live => Pace::AsItHappens,
         None => Pace::Unbounded,
-        Some(rate) if arguments.exit => Pace::PerSecond(rate),
-        Some(rate) => Pace::PerSecondNow(rate),
+        Some(rate) if arguments.now => Pace::PerSecondNow(rate),
+        Some(rate) => Pace::PerSecond(rate),
     };
     let produced = Arc::new(AtomicU64::new(u64::MAX));
     let producer = {

@@ -8,20 +8,17 @@ use std::sync::Arc;
 
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use datafusion_postgres::pgwire;
-use pgwire::api::auth::StartupHandler;
-use pgwire::api::cancel::CancelHandler;
-use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
-use pgwire::api::{PgWireServerHandlers, PidSecretKeyGenerator, RandomPidSecretKeyGenerator};
-use pgwire::tokio::process_socket;
+use pgwire::api::{PidSecretKeyGenerator, RandomPidSecretKeyGenerator};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::cancel::Cancellations;
 use super::connection::{Connection, Extended};
+use super::conversation::{Handlers, serve};
 use super::startup::{Secrets, Startup};
 use crate::access::Tokens;
 use crate::engine::Engine;
@@ -72,16 +69,16 @@ pub enum ServerError {
         /// What is wrong.
         reason: String,
     },
-    /// Threads.
-    #[error("the threads of the SQL server cannot be started: {0}")]
-    Threads(std::io::Error),
+    /// The engine is being dropped.
+    #[error("the engine of queries has ended")]
+    Ended,
 }
 
 /// A server that runs until it is dropped.
 #[derive(Debug)]
 pub struct Server {
     local: SocketAddr,
-    runtime: Option<Runtime>,
+    accepting: AbortHandle,
 }
 
 impl Server {
@@ -95,13 +92,8 @@ impl Server {
             return Err(ServerError::Open(listen));
         }
         let tls = settings.tls.as_ref().map(acceptor).transpose()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("postgres")
-            .on_thread_start(crate::priority::step_back)
-            .enable_all()
-            .build()
-            .map_err(ServerError::Threads)?;
+        // The threads of queries: what a short query takes is mostly the way from one thread to another.
+        let runtime = engine.runtime().ok_or(ServerError::Ended)?.clone();
         let failed = |source| ServerError::Listen { listen, source };
         let listener = runtime.block_on(TcpListener::bind(listen)).map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
@@ -113,8 +105,8 @@ impl Server {
             cancellations: Arc::default(),
             generator: Arc::new(RandomPidSecretKeyGenerator::default()),
         };
-        runtime.spawn(accept(listener, Arc::new(shared), tls, settings.connections_max.max(1)));
-        Ok(Server { local, runtime: Some(runtime) })
+        let accepting = runtime.spawn(accept(listener, Arc::new(shared), tls, settings.connections_max.max(1)));
+        Ok(Server { local, accepting: accepting.abort_handle() })
     }
 
     /// Where it listens.
@@ -125,9 +117,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        // The connections are the accepting task's and end with it.
+        self.accepting.abort();
     }
 }
 
@@ -143,7 +134,10 @@ struct Shared {
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: Option<TlsAcceptor>, connections_max: usize) {
     let seats = Arc::new(Semaphore::new(connections_max));
+    let mut connections = JoinSet::new();
     loop {
+        // What has ended is forgotten.
+        while connections.try_join_next().is_some() {}
         // Without a free seat the next client waits in the system's queue.
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
         let socket = match listener.accept().await {
@@ -156,54 +150,30 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: Option<TlsAccep
             }
         };
         let (shared, tls) = (Arc::clone(&shared), tls.clone());
-        tokio::spawn(async move {
-            serve(socket, tls, &shared).await;
+        connections.spawn(async move {
+            if let Err(error) = serve(socket, tls, shared.handlers()).await {
+                tracing::debug!(%error, "a client of the SQL server went away");
+            }
             drop(seat);
         });
     }
 }
 
-async fn serve(socket: TcpStream, tls: Option<TlsAcceptor>, shared: &Shared) {
-    let connection = Connection::new(
-        Arc::clone(&shared.engine),
-        Arc::clone(&shared.tokens),
-        Arc::clone(&shared.parser),
-        Arc::clone(&shared.cancellations),
-    );
-    let connection = Arc::new(connection);
-    let handlers = Handlers {
-        startup: Arc::new(Startup::new(&shared.secrets, &shared.generator)),
-        extended: Arc::new(Extended(Arc::clone(&connection))),
-        connection,
-        cancellations: Arc::clone(&shared.cancellations),
-    };
-    if let Err(error) = process_socket(socket, tls, handlers).await {
-        tracing::debug!(%error, "a client of the SQL server went away");
-    }
-}
-
-struct Handlers {
-    startup: Arc<Startup>,
-    connection: Arc<Connection>,
-    extended: Arc<Extended>,
-    cancellations: Arc<Cancellations>,
-}
-
-impl PgWireServerHandlers for Handlers {
-    fn startup_handler(&self) -> Arc<impl StartupHandler> {
-        Arc::clone(&self.startup)
-    }
-
-    fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
-        Arc::clone(&self.connection)
-    }
-
-    fn extended_query_handler(&self) -> Arc<impl ExtendedQueryHandler> {
-        Arc::clone(&self.extended)
-    }
-
-    fn cancel_handler(&self) -> Arc<impl CancelHandler> {
-        Arc::clone(&self.cancellations)
+impl Shared {
+    /// Who answers one more client.
+    fn handlers(&self) -> Handlers {
+        let connection = Arc::new(Connection::new(
+            Arc::clone(&self.engine),
+            Arc::clone(&self.tokens),
+            Arc::clone(&self.parser),
+            Arc::clone(&self.cancellations),
+        ));
+        Handlers {
+            startup: Arc::new(Startup::new(&self.secrets, &self.generator)),
+            extended: Arc::new(Extended(Arc::clone(&connection))),
+            connection,
+            cancellations: Arc::clone(&self.cancellations),
+        }
     }
 }
 
