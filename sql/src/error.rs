@@ -41,6 +41,14 @@ pub enum SqlError {
     /// Too many at once.
     #[error("{0} queries are under way, which is the limit; try again")]
     Busy(usize),
+    /// An epoch that cannot come in time: nobody can have heard of it.
+    #[error("epoch {wanted} lies in the future, epoch {shown} is shown: epochs are times in UTC milliseconds")]
+    Future {
+        /// The epoch asked for.
+        wanted: i64,
+        /// The epoch that is shown.
+        shown: i64,
+    },
     /// An epoch that has not come yet.
     #[error("epoch {wanted} is not shown yet, epoch {shown} is; waited for {waited:?}")]
     NotYet {
@@ -98,7 +106,7 @@ impl SqlError {
             SqlError::Busy(_) => "53400",
             SqlError::NotYet { .. } => "55000",
             SqlError::Filling { .. } => "57P03",
-            SqlError::Setting { .. } => "22023",
+            SqlError::Setting { .. } | SqlError::Future { .. } => "22023",
             SqlError::Denied(_) => "42501",
             SqlError::View(_) => "42P07",
             SqlError::Storage(_) | SqlError::Output(_) => "58030",

@@ -37,6 +37,7 @@ impl From<SqlError> for Problem {
             | SqlError::NoTable { .. }
             | SqlError::ReadOnly
             | SqlError::Setting { .. }
+            | SqlError::Future { .. }
             | SqlError::View(_) => Problem::bad_request(detail),
             SqlError::TooManyRows(_) => Problem::unprocessable(detail),
             SqlError::Denied(_) => Problem::new(ProblemKind::Forbidden, detail),

@@ -1,7 +1,7 @@
 //! Callers: they plan statements, execute plans at one epoch, and keep views.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
@@ -159,6 +159,10 @@ impl Caller {
         let tables = &self.engine.tables;
         let wanted = settings.min_epoch.max(settings.as_of).unwrap_or(i64::MIN);
         let wait_max = self.engine.limits.wait_max;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if i128::from(wanted) > (now + wait_max).as_millis() as i128 {
+            return Err(SqlError::Future { wanted, shown: tables.current().epoch });
+        }
         if let Err(progress) = tables.wait_for(wanted, wait_max).await {
             let shown = progress.epoch;
             return Err(if shown < progress.answers_from {

@@ -100,6 +100,11 @@ async fn the_past_is_the_same_from_memory_and_from_history() {
     }
     let future = ask_with(&long, "select 1", &at(301)).await.unwrap_err();
     assert_eq!(future.to_string(), "epoch 301 is not shown yet, epoch 300 is; waited for 50ms");
+    // What no clock has come to is not waited for.
+    let never = ask_with(&long, "select 1", &at(i64::MAX)).await.unwrap_err();
+    assert!(
+        never.to_string().ends_with("lies in the future, epoch 300 is shown: epochs are times in UTC milliseconds")
+    );
 }
 
 #[tokio::test]
