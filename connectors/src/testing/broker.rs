@@ -151,7 +151,9 @@ impl Drop for TestBroker {
 }
 
 fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kafka").join(name)
+    // As cargo runs it and not as it was built: clones that share a target folder share binaries, and outlive each other.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).join("../deploy/kafka").join(name)
 }
 
 /// Why no broker can be started here, if so.
