@@ -30,7 +30,7 @@ use crate::catalog::{quoted, register, session_config, stored_sql};
 use crate::error::{SqlError, sentence};
 use crate::live::{HISTORY_URL, LiveTables, StoredTable, VersionsTable};
 use crate::postgres::catalog::register_pg_catalog;
-use crate::priority::{Priority, step_back};
+use crate::priority::step_back;
 use crate::views::{UserView, ViewStore};
 use answer::AbortOnDrop;
 pub use answer::{Answer, CancelSignal};
@@ -104,7 +104,7 @@ impl Engine {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(limits.threads.max(1))
             .thread_name("queries")
-            .on_thread_start(|| step_back(Priority::Query))
+            .on_thread_start(step_back)
             .enable_all()
             .build()
             .map_err(|error| SqlError::Storage(format!("the threads of queries cannot be started: {error}")))?;

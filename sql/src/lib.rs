@@ -20,7 +20,7 @@ pub mod format;
 pub mod functions;
 pub mod live;
 pub mod postgres;
-pub mod priority;
+mod priority;
 pub mod session;
 mod views;
 

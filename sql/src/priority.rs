@@ -1,37 +1,25 @@
-//! Threads that step back: the dataflow goes first, then who waits for an answer, then what only has to be done some time.
+//! Threads that step back: the dataflow goes first, then who waits for an answer.
+//!
+//! The keeper of history does not: niceness counts between processes, too, and on a machine that is busy with others an end by signal would
+//! have to wait for it.
 
-/// Who steps back how far, as `nice` counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Priority {
-    /// Queries: about half of the dataflow's share where both want all of it.
-    Query,
-    /// Writing history and checkpoints: about a tenth of it. A query of a millisecond would else wait for a file of a second.
-    Background,
-}
-
-impl Priority {
-    fn niceness(self) -> i32 {
-        match self {
-            Priority::Query => 3,
-            Priority::Background => 10,
-        }
-    }
-}
+/// How far queries step back, as `nice` counts: about half of the dataflow's share where both want all of it.
+const NICENESS: i32 = 3;
 
 /// Lets the calling thread step back. Where the system refuses, it goes on as it was.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "the standard library knows no priorities; this call takes and gives numbers")]
-pub fn step_back(priority: Priority) {
+pub(crate) fn step_back() {
     // SAFETY: no pointers are passed. On Linux 0 means the calling thread.
     unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, priority.niceness());
+        libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS);
     }
 }
 
 /// Elsewhere a priority is the whole process's.
 #[cfg(not(target_os = "linux"))]
-pub fn step_back(priority: Priority) {
-    let _ = priority.niceness();
+pub(crate) fn step_back() {
+    let _ = NICENESS;
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -47,10 +35,10 @@ mod tests {
         };
         let before = niceness();
         let own = std::thread::spawn(move || {
-            step_back(Priority::Background);
+            step_back();
             niceness()
         });
-        assert_eq!(own.join().unwrap(), Priority::Background.niceness().max(before));
+        assert_eq!(own.join().unwrap(), NICENESS.max(before));
         assert_eq!(niceness(), before);
     }
 }

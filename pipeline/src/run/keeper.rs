@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use connectors::parquet::Manifest;
 use connectors::{CheckpointsError, HistoryError};
-use sql::priority::{Priority, step_back};
 
 use super::backlog::{Backlog, Room};
 use super::checkpointer::Checkpointer;
@@ -259,7 +258,6 @@ pub fn start_keeper(
         move || {
             let _abort = crate::replay::AbortOnPanic;
             let _closing = closing;
-            step_back(Priority::Background);
             keep(keeper, &receiver, &on_end);
         }
     };
