@@ -157,7 +157,7 @@ pub fn produce(folder: &Path, log: &dyn Log, pace: Pace, stop: &dyn Fn() -> bool
         let partition = partition_of_key(key.as_deref().unwrap_or(&head.line), partitions[head.topic as usize]);
         let place = records.place(&TopicPartition::new(head.topic.name(), partition));
         let moved = present.as_mut().and_then(|present| {
-            let time_ms = present.time_of(event_time_of(&head.line)?, now_ms());
+            let time_ms = present.time_of(head.time_ms, now_ms());
             Some((time_ms, with_event_time(&head.line, time_ms)?))
         });
         let (time_ms, line) = moved.as_ref().map_or((head.time_ms, &head.line), |(time_ms, line)| (*time_ms, line));

@@ -50,7 +50,7 @@ pub(crate) struct Handlers {
 /// If its socket fails.
 pub(crate) async fn serve(socket: TcpStream, tls: Option<TlsAcceptor>, handlers: Handlers) -> io::Result<()> {
     let begun = tokio::time::timeout(STARTUP_MAX, begin(socket, tls, &handlers));
-    let Ok(Some((mut socket, mut inbound))) = begun.await.unwrap_or(Ok(None)) else { return Ok(()) };
+    let Some((mut socket, mut inbound)) = begun.await.unwrap_or(Ok(None))? else { return Ok(()) };
     while let Some(message) = next(&mut socket, &mut inbound, Phase::Session).await? {
         if !handle(message, &mut socket, &handlers).await? {
             break;

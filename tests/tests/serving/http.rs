@@ -1,10 +1,8 @@
 //! The HTTP server, as its callers meet it: what goes in, what comes out, and what nobody gets of others.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -100,21 +98,8 @@ fn event(id: &str, kind: &str, dealer: &str, data: &Value) -> Value {
 }
 
 fn serve(folder: &Path) -> Served {
-    let token = |name: &str, secret: &str| {
-        let path = folder.join(name);
-        fs::write(&path, secret).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        path.display().to_string()
-    };
-    let table = |file: &str, role: &str, dealers: &str| {
-        format!("[[security.token]]\ntoken_file = \"{file}\"\nrole = \"{role}\"\ndealers = [\"{dealers}\"]\n")
-    };
-    let config = folder.join("config.toml");
-    let text = table(&token("chief", CHIEF), "admin", "*")
-        + &table(&token("ann", ANN), "admin", "d-1")
-        + &table(&token("viewer", VIEWER), "viewer", "d-1");
-    fs::write(&config, text).unwrap();
-    Served::start(folder, &["run", "--config", config.to_str().unwrap()], &[])
+    let tokens = [("chief", CHIEF, "admin", "*"), ("ann", ANN, "admin", "d-1"), ("viewer", VIEWER, "viewer", "d-1")];
+    Served::guarded(folder, &tokens)
 }
 
 #[test]

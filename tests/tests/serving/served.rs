@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -53,6 +54,21 @@ impl Served {
             thread::sleep(Duration::from_millis(5));
         };
         Served { child, stderr: out.with_extension("err"), address, http }
+    }
+
+    /// A run that lets nobody in without one of some tokens: the name of its file, its secret, its role and its dealers.
+    pub(crate) fn guarded(folder: &Path, tokens: &[(&str, &str, &str, &str)]) -> Self {
+        let tables = tokens.iter().map(|(name, secret, role, dealers)| {
+            let path = folder.join(name);
+            fs::write(&path, secret).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            let file = path.display();
+            format!("[[security.token]]\ntoken_file = \"{file}\"\nrole = \"{role}\"\ndealers = [\"{dealers}\"]\n")
+        });
+        let text: String = tables.collect();
+        let config = folder.join("config.toml");
+        fs::write(&config, text).unwrap();
+        Served::start(folder, &["run", "--config", config.to_str().unwrap()], &[])
     }
 
     /// A demo whose events all came through.

@@ -1,8 +1,5 @@
 //! Tokens over the wire: nobody without one, and each sees its dealers.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-
 use tests::dealerflow::dealerflow;
 
 use crate::served::Served;
@@ -10,12 +7,6 @@ use crate::served::Served;
 #[test]
 fn a_token_opens_the_door_to_its_dealers_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let token = |name: &str, secret: &str| {
-        let path = folder.path().join(name);
-        fs::write(&path, secret).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        path.display().to_string()
-    };
     let first = Served::demo(folder.path(), 2_000, &[]);
     first.wait_for_records(2_000);
     let dealers = first.rows("select dealer_id from dealers order by 1");
@@ -25,15 +16,8 @@ fn a_token_opens_the_door_to_its_dealers_alone() {
     assert!(mine > 0 && mine < everybody);
     first.kill();
 
-    let config = folder.path().join("config.toml");
-    let text = format!(
-        "[[security.token]]\ntoken_file = \"{}\"\nrole = \"admin\"\ndealers = [\"*\"]\n\
-         [[security.token]]\ntoken_file = \"{}\"\nrole = \"viewer\"\ndealers = [\"{own}\"]\n",
-        token("chief", "alpha-secret"),
-        token("clerk.token", "beta-secret")
-    );
-    fs::write(&config, text).unwrap();
-    let served = Served::start(folder.path(), &["run", "--config", config.to_str().unwrap()], &[]);
+    let tokens = [("chief", "alpha-secret", "admin", "*"), ("clerk.token", "beta-secret", "viewer", own.as_str())];
+    let served = Served::guarded(folder.path(), &tokens);
     let ask = |who: &str, query: &str| {
         let url = format!("postgres://{who}@{}/dealerflow", served.address);
         dealerflow(["sql", "--url", &url, "--format", "json", query])

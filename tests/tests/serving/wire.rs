@@ -1,9 +1,7 @@
 //! Rubbish on the wire: whatever comes, the server goes on and nothing panics.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -73,14 +71,7 @@ fn guarded(folder: &Path) -> Served {
     let first = Served::demo(folder, 500, &[]);
     first.wait_for_records(500);
     first.kill();
-    let token = folder.join("chief");
-    fs::write(&token, "alpha-secret").unwrap();
-    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
-    let config = folder.join("config.toml");
-    let text =
-        format!("[[security.token]]\ntoken_file = \"{}\"\nrole = \"admin\"\ndealers = [\"*\"]\n", token.display());
-    fs::write(&config, text).unwrap();
-    Served::start(folder, &["run", "--config", config.to_str().unwrap()], &[])
+    Served::guarded(folder, &[("chief", "alpha-secret", "admin", "*")])
 }
 
 /// Spoiled conversations, as many as `WIRE_CASES` says.
