@@ -9,6 +9,7 @@
 
 mod answer;
 mod caller;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,6 +36,7 @@ use crate::views::{UserView, ViewStore};
 use answer::AbortOnDrop;
 pub use answer::{Answer, CancelSignal};
 pub use caller::Caller;
+pub use standing::{Difference, StandingQuery};
 
 /// Bounds on queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

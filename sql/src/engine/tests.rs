@@ -12,7 +12,7 @@ use crate::live::tests::{Change, cars, publish, tables, versions};
 use crate::live::{EpochChanges, Retention};
 use crate::session::QueryResult;
 
-const LIMITS: QueryLimits = QueryLimits {
+pub(super) const LIMITS: QueryLimits = QueryLimits {
     timeout: Duration::from_mins(1),
     wait_max: Duration::from_millis(50),
     memory_bytes_max: 64 << 20,
@@ -21,12 +21,12 @@ const LIMITS: QueryLimits = QueryLimits {
     threads: 2,
 };
 
-fn engine(retained: usize, limits: QueryLimits) -> Arc<Engine> {
+pub(super) fn engine(retained: usize, limits: QueryLimits) -> Arc<Engine> {
     let tables = tables(Retention { epochs_max: retained, bytes_max: usize::MAX });
     Engine::start(tables, Arc::new(InMemory::new()), limits, None).unwrap()
 }
 
-async fn ask_with(caller: &Caller, sql: &str, settings: &Settings) -> Result<String, SqlError> {
+pub(super) async fn ask_with(caller: &Caller, sql: &str, settings: &Settings) -> Result<String, SqlError> {
     let answer = caller.query(sql, settings).await?;
     let schema = Arc::clone(&answer.schema);
     let batches = answer.collect().await?;
@@ -39,16 +39,16 @@ async fn ask(caller: &Caller, sql: &str) -> String {
     ask_with(caller, sql, &Settings::default()).await.unwrap()
 }
 
-async fn admin(engine: &Arc<Engine>) -> Caller {
+pub(super) async fn admin(engine: &Arc<Engine>) -> Caller {
     engine.caller(&Access::unrestricted()).await.unwrap()
 }
 
-fn viewer(dealers: &[&str]) -> Access {
+pub(super) fn viewer(dealers: &[&str]) -> Access {
     let dealers = dealers.iter().map(|dealer| (*dealer).to_owned()).collect();
     Access { role: Role::Viewer, dealers: Dealers::Only(dealers) }
 }
 
-fn at(as_of: i64) -> Settings {
+pub(super) fn at(as_of: i64) -> Settings {
     Settings { as_of: Some(as_of), ..Settings::default() }
 }
 

@@ -45,7 +45,7 @@ fn psql_finds_its_way_about() {
     check("\\set VERBOSITY verbose\nselect 1/0;", &["22012"]);
     check("\\set VERBOSITY verbose\ndelete from leads;", &["25006"]);
     check(
-        "\\set VERBOSITY verbose\nset statement_timeout = '20ms'; select count(*) from leads a, leads b, leads c, leads d;",
+        "\\set VERBOSITY verbose\nset statement_timeout = '20ms'; select count(*) from leads a, leads b, leads c, leads d, leads e;",
         &["57014"],
     );
     check(

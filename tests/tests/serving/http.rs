@@ -1,97 +1,15 @@
 //! The HTTP server, as its callers meet it: what goes in, what comes out, and what nobody gets of others.
 
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::asking::Asking;
 use crate::served::Served;
 
 const CHIEF: &str = "chief-token-0123456789";
 const ANN: &str = "ann-token-0123456789abc";
 const VIEWER: &str = "viewer-token-0123456789";
-
-/// An answer: status, head and body.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.body))
-    }
-}
-
-/// Sends a request and reads until the connection ends.
-fn request(http: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-    let mut stream = TcpStream::connect(http).unwrap();
-    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n");
-    for (name, value) in headers {
-        let _ = write!(text, "{name}: {value}\r\n");
-    }
-    let _ = write!(text, "content-length: {}\r\n\r\n{body}", body.len());
-    stream.write_all(text.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
-}
-
-struct Asking<'a> {
-    served: &'a Served,
-    token: Option<&'a str>,
-}
-
-impl Asking<'_> {
-    fn call(&self, method: &str, path: &str, extra: &[(&str, &str)], body: &str) -> Answer {
-        let bearer = self.token.map(|token| format!("Bearer {token}"));
-        let mut headers: Vec<(&str, &str)> = extra.to_vec();
-        headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
-        if !body.is_empty() && extra.iter().all(|(name, _)| *name != "content-type") {
-            headers.push(("content-type", "application/json"));
-        }
-        request(&self.served.http, method, path, &headers, body)
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.call("GET", path, &[], "")
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Answer {
-        self.call("POST", path, &[], &body.to_string())
-    }
-
-    /// The first lines of a stream, up to the one that `until` says is enough.
-    fn stream(&self, path: &str, last: Option<&str>, until: impl Fn(&str) -> bool) -> String {
-        let mut stream = TcpStream::connect(&self.served.http).unwrap();
-        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-        let mut text = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n", self.served.http);
-        if let Some(token) = self.token {
-            let _ = write!(text, "authorization: Bearer {token}\r\n");
-        }
-        if let Some(last) = last {
-            let _ = write!(text, "last-event-id: {last}\r\n");
-        }
-        stream.write_all(format!("{text}\r\n").as_bytes()).unwrap();
-        let mut read = String::new();
-        for line in BufReader::new(stream).lines() {
-            let line = line.unwrap();
-            read.push_str(&line);
-            read.push('\n');
-            if until(&line) {
-                break;
-            }
-        }
-        read
-    }
-}
 
 fn event(id: &str, kind: &str, dealer: &str, data: &Value) -> Value {
     json!({"specversion": "1.0", "id": id, "source": "/crm", "type": kind, "time": "2026-02-16T15:04:05Z", "dealerid": dealer, "data": data})
@@ -202,6 +120,16 @@ fn a_token_gets_nothing_of_other_dealers_by_any_path() {
     );
     assert!(mine.contains("Ann Own") && !mine.contains("Secret"), "{mine}");
     assert!(all.contains("Secret"), "{all}");
+    for query in
+        ["*%20from%20reps", "*%20from%20history.reps", "count(*),name%20from%20stored.reps%20group%20by%20name"]
+    {
+        let path = format!("/api/subscribe?query=select%20{query}");
+        let (mine, all) = (ann.stream(&path, None, progress), chief.stream(&path, None, progress));
+        assert!(mine.contains("Ann Own") && !mine.contains("Secret"), "{query}: {mine}");
+        assert!(all.contains("Secret"), "{query}: {all}");
+        let resumed = ann.stream(&path, Some(&(epoch - 60_000).to_string()), progress);
+        assert!(resumed.contains("Ann Own") && !resumed.contains("Secret"), "{query}: {resumed}");
+    }
     let resumed = ann.stream("/api/subscribe?table=leads", Some(&epoch.to_string()), progress);
     assert!(resumed.contains("event: changes") && resumed.contains("\"engagement\":0.9"), "{resumed}");
     assert!(!resumed.contains("\"d-2\"") && !resumed.contains("\"engagement\":0.8"), "{resumed}");
