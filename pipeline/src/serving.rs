@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use connectors::objects::Objects;
 use sql::access::{Access, Dealers, Role, Token, Tokens};
-use sql::engine::{Engine, QueryLimits};
+use sql::engine::{Engine, OnQuery, QueryLimits};
 use sql::live::{LiveTables, PublishError, Retention};
 use sql::postgres::{Server, ServerError, ServerSettings, TlsFiles};
 
 use crate::config::{self, Config};
+use crate::metrics::Metrics;
 use crate::replay::output::definitions;
 
 /// The folder of users' views in the data folder.
@@ -77,7 +78,7 @@ impl Serving {
     ///
     /// # Errors
     /// If a token cannot be read, or an address cannot be listened on.
-    pub fn start(config: &Config, history: &Objects) -> Result<Self, ServingError> {
+    pub fn start(config: &Config, history: &Objects, metrics: &Arc<Metrics>) -> Result<Self, ServingError> {
         let sql = &config.sql;
         let tables = live_tables(config)?;
         let limits = QueryLimits {
@@ -89,7 +90,9 @@ impl Serving {
             threads: sql.threads as usize,
         };
         let views = config.data_dir.join(VIEWS_FOLDER);
-        let engine = Engine::start(Arc::clone(&tables), history.object_store(), limits, Some(&views))?;
+        let metrics = Arc::clone(metrics);
+        let on_query: OnQuery = Box::new(move |outcome, took| metrics.http.queried(outcome, took));
+        let engine = Engine::start(Arc::clone(&tables), history.object_store(), limits, Some(&views), on_query)?;
         let tokens = Arc::new(read_tokens(&config.security.token)?);
         let has_tls = !sql.certificate_file.is_empty();
         let tls = TlsFiles { certificate: PathBuf::from(&sql.certificate_file), key: PathBuf::from(&sql.key_file) };

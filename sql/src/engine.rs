@@ -9,6 +9,7 @@
 
 mod answer;
 mod caller;
+mod outcome;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -31,11 +32,12 @@ use crate::catalog::{quoted, register, session_config, stored_sql};
 use crate::error::{SqlError, sentence};
 use crate::live::{HISTORY_URL, LiveTables, StoredTable, VersionsTable};
 use crate::postgres::catalog::register_pg_catalog;
-use crate::priority::step_back;
+use crate::priority::{Niceness, step_back};
 use crate::views::{UserView, ViewStore};
 use answer::AbortOnDrop;
 pub use answer::{Answer, CancelSignal};
 pub use caller::Caller;
+pub use outcome::{OnQuery, QueryOutcome};
 pub use standing::{Difference, StandingQuery};
 
 /// Bounds on queries.
@@ -67,7 +69,6 @@ pub struct Settings {
 }
 
 /// Answers queries over live tables.
-#[derive(Debug)]
 pub struct Engine {
     tables: Arc<LiveTables>,
     limits: QueryLimits,
@@ -75,6 +76,8 @@ pub struct Engine {
     views: Option<ViewStore>,
     scopes: Mutex<BTreeMap<Access, Arc<Scope>>>,
     turns: Arc<Semaphore>,
+    /// Who hears of each query's end.
+    on_query: OnQuery,
     /// Taken when the engine goes.
     runtime: Option<Runtime>,
 }
@@ -86,6 +89,12 @@ struct Scope {
     views: Mutex<Vec<UserView>>,
 }
 
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Engine").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Scope {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Scope").field("access", &self.access).finish_non_exhaustive()
@@ -93,7 +102,8 @@ impl std::fmt::Debug for Scope {
 }
 
 impl Engine {
-    /// An engine over live tables, whose history's files lie in a store. Views of users are kept in `views`; without a folder they last as long as the engine.
+    /// An engine over live tables, whose history's files lie in a store. Views of users are kept in `views`; without a folder they last as
+    /// long as the engine. `on_query` hears of each query's end.
     ///
     /// # Errors
     /// If its threads cannot be started.
@@ -102,11 +112,12 @@ impl Engine {
         history: Arc<dyn ObjectStore>,
         limits: QueryLimits,
         views: Option<&Path>,
+        on_query: OnQuery,
     ) -> Result<Arc<Self>, SqlError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(limits.threads.max(1))
             .thread_name("queries")
-            .on_thread_start(step_back)
+            .on_thread_start(|| step_back(Niceness::Queries))
             .enable_all()
             .build()
             .map_err(|error| SqlError::Storage(format!("the threads of queries cannot be started: {error}")))?;
@@ -125,6 +136,7 @@ impl Engine {
             views: views.map(ViewStore::new),
             scopes: Mutex::new(BTreeMap::new()),
             turns: Arc::new(Semaphore::new(limits.queries_max.max(1))),
+            on_query,
             runtime: Some(runtime),
         }))
     }
@@ -137,6 +149,12 @@ impl Engine {
     /// Its threads, for those who serve answers; `None` while it is being dropped.
     pub(crate) fn runtime(&self) -> Option<&Handle> {
         self.runtime.as_ref().map(Runtime::handle)
+    }
+
+    /// Queries under way, and the memory that they take, in bytes.
+    pub fn load(&self) -> (usize, usize) {
+        let queries = self.limits.queries_max.max(1) - self.turns.available_permits();
+        (queries, self.environment.memory_pool.reserved())
     }
 
     /// The limits.

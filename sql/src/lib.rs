@@ -20,7 +20,7 @@ pub mod format;
 pub mod functions;
 pub mod live;
 pub mod postgres;
-mod priority;
+pub mod priority;
 pub mod session;
 mod views;
 

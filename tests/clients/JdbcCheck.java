@@ -30,6 +30,15 @@ public class JdbcCheck {
                     }
                 }
             }
+            try (var several = connection.prepareStatement("select lead_id from leads where dealer_id = ? and lead_id = any(?)")) {
+                for (int i = 0; i < 8; i++) {
+                    several.setString(1, dealer);
+                    several.setArray(2, connection.createArrayOf("text", new String[] {"x", lead}));
+                    try (var rows = several.executeQuery()) {
+                        hold(rows.next() && rows.getString(1).equals(lead) && !rows.next(), "the lead among several");
+                    }
+                }
+            }
             try (var statement = connection.createStatement()) {
                 statement.executeQuery("select * from nowhere");
                 throw new AssertionError("there is no table nowhere");

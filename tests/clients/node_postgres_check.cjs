@@ -13,6 +13,8 @@ const { Client } = require("pg");
     const one = await client.query({ name: "one", text: "select lead_id from leads where dealer_id = $1 and lead_id = $2", values: [dealer_id, lead_id] });
     assert.deepStrictEqual(one.rows, [{ lead_id }]);
   }
+  const several = await client.query("select lead_id from leads where lead_id = any($1) and dealer_id = any($2::text[])", [[lead_id, "x"], [dealer_id]]);
+  assert.deepStrictEqual(several.rows, [{ lead_id }]);
   const counted = await client.query("select count(*)::int as n from deals where price_cents > $1", [0]);
   assert(counted.rows[0].n > 0);
   await assert.rejects(client.query("select * from nowhere"), (error) => error.code === "42P01");

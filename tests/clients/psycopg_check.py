@@ -16,6 +16,11 @@ with psycopg.connect("user=dealerflow dbname=dealerflow", autocommit=True) as co
             assert cursor.fetchall() == [(lead,)]
         cursor.execute("select day, leads from daily_kpis where leads >= %s order by day limit 1", (1,))
         assert isinstance(cursor.fetchone()[0], datetime.date)
+        for _ in range(8):
+            cursor.execute("select lead_id from leads where dealer_id = any(%s) and lead_id = any(%s)", ([dealer, None], [lead, "it's, \"x\""]))
+            assert cursor.fetchall() == [(lead,)]
+        cursor.execute("select count(*) from daily_kpis where leads = any(%s) and not leads = any(%s)", ([1, 2, 3], []))
+        assert cursor.fetchone()[0] > 0
         with cursor.copy("copy (select lead_id from leads) to stdout") as copy:
             copied = sum(1 for _ in copy.rows())
         cursor.execute("select count(*) from leads")

@@ -91,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     };
     let log = open_log(&config).map_err(CommandError::failed)?;
     let stores = open_stores(&config).map_err(CommandError::failed)?;
-    let serving = Serving::start(&config, &stores.history).map_err(CommandError::failed)?;
+    let serving = Serving::start(&config, &stores.history, &control.metrics).map_err(CommandError::failed)?;
     let (server, observer) = HttpServer::start(&config, &log, &serving, &control).map_err(CommandError::failed)?;
     print_addresses(&server, &serving, &config);
     let observers: Vec<Box<dyn Observer>> = vec![Box::new(observer)];

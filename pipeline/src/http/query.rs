@@ -85,10 +85,7 @@ pub async fn post_sql(
     Json(request): Json<SqlRequest>,
 ) -> Result<Response, Problem> {
     let answer_type = AnswerType::accepted(&headers)?;
-    let begun = std::time::Instant::now();
-    let answered = answer(&state, &caller, request, answer_type).await;
-    state.metrics.http.queried(answered.is_ok(), begun.elapsed());
-    let (epoch, body) = answered?;
+    let (epoch, body) = answer(&state, &caller, request, answer_type).await?;
     let mut response = body.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(answer_type.media()));
     response.headers_mut().insert(EPOCH_HEADER, HeaderValue::from(epoch));

@@ -69,13 +69,6 @@ impl<'a> Questions<'a> {
     /// # Errors
     /// As the engine says.
     pub async fn ask(&mut self, query: &str) -> Result<Vec<Row>, Problem> {
-        let begun = std::time::Instant::now();
-        let answer = self.answer(query).await;
-        self.state.metrics.http.queried(answer.is_ok(), begun.elapsed());
-        answer
-    }
-
-    async fn answer(&mut self, query: &str) -> Result<Vec<Row>, Problem> {
         let answer = self.caller.query(query, &self.settings).await?;
         self.epoch = Some(answer.epoch);
         self.settings.as_of = Some(answer.epoch);

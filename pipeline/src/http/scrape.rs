@@ -22,6 +22,7 @@ pub async fn metrics(State(state): State<Arc<HttpState>>, caller: Caller) -> Res
     caller.require_all_dealers()?;
     let free = state.streams.available_permits();
     let open = state.limits.streams_max - free.min(state.limits.streams_max);
+    state.metrics.http.query_load(state.engine.load());
     state.metrics.http.fullness(open, free, state.pulse.fullness(), state.board.sweep());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.text()))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGauge};
+use sql::engine::QueryOutcome;
 
 use super::declare::Declarations;
 
@@ -12,6 +13,8 @@ pub struct ServingMetrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     query_seconds: HistogramVec,
+    queries: IntGauge,
+    query_bytes: IntGauge,
     streams: IntGauge,
     streams_free: IntGauge,
     pulse_bytes: IntGauge,
@@ -35,8 +38,10 @@ impl ServingMetrics {
             query_seconds: declare.histograms(
                 "dealerflow_query_seconds",
                 &["outcome"],
-                "Time that a query over HTTP took, in seconds, by outcome (ok, error).",
+                "Time that a query took through any door, until its last row was read, in seconds, by outcome (answered, failed, cancelled).",
             ),
+            queries: declare.gauge("dealerflow_queries", "Queries under way."),
+            query_bytes: declare.gauge("dealerflow_query_bytes", "Memory that queries have taken, in bytes."),
             streams: declare.gauge("dealerflow_http_streams", "Event streams that are open."),
             streams_free: declare
                 .gauge("dealerflow_http_streams_free", "Event streams that may be opened beside them."),
@@ -63,9 +68,20 @@ impl ServingMetrics {
         self.request_seconds.with_label_values(&[route]).observe(took.as_secs_f64());
     }
 
-    /// A query was answered.
-    pub fn queried(&self, is_ok: bool, took: Duration) {
-        self.query_seconds.with_label_values(&[if is_ok { "ok" } else { "error" }]).observe(took.as_secs_f64());
+    /// A query ended.
+    pub fn queried(&self, outcome: QueryOutcome, took: Duration) {
+        let outcome = match outcome {
+            QueryOutcome::Answered => "answered",
+            QueryOutcome::Failed => "failed",
+            QueryOutcome::Cancelled => "cancelled",
+        };
+        self.query_seconds.with_label_values(&[outcome]).observe(took.as_secs_f64());
+    }
+
+    /// Queries under way, and their memory in bytes.
+    pub fn query_load(&self, (queries, bytes): (usize, usize)) {
+        self.queries.set(queries as i64);
+        self.query_bytes.set(bytes as i64);
     }
 
     /// How full the streams and the pulse are, and who waits.

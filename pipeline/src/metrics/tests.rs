@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use operators::dataflow::statistics::Statistics;
+use sql::engine::QueryOutcome;
 
 use super::*;
 
@@ -120,8 +121,9 @@ fn series_are_bounded_whatever_is_counted() {
             metrics.http.answered(route, status, Duration::from_millis(1));
         }
     }
-    metrics.http.queried(true, Duration::ZERO);
-    metrics.http.queried(false, Duration::ZERO);
+    for outcome in [QueryOutcome::Answered, QueryOutcome::Failed, QueryOutcome::Cancelled] {
+        metrics.http.queried(outcome, Duration::ZERO);
+    }
     let reading = metrics.reading();
     assert_eq!(reading.max("dealerflow_input_lag_records"), Some(999.0), "the rest is told by its worst");
     assert_eq!(reading.series("dealerflow_input_lag_records").len(), topics.len() * (PARTITIONS_MAX as usize + 1));

@@ -6,6 +6,9 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+/// A backlog below this part of its bound is small.
+const SMALL_SHARE: u64 = 4;
+
 #[derive(Debug)]
 struct Shared {
     bytes_max: u64,
@@ -43,6 +46,13 @@ impl Backlog {
         Room { backlog: self.clone(), bytes }
     }
 
+    /// Whether what is taken is far from what may be: whoever keeps it may take its time.
+    pub fn is_small(&self) -> bool {
+        let Shared { bytes_max, bytes, .. } = self.0.as_ref();
+        let taken = *bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.is_some_and(|taken| taken < bytes_max / SMALL_SHARE)
+    }
+
     /// Nobody is held up any more: who keeps is gone.
     pub fn close(&self) {
         *self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -67,7 +77,9 @@ mod tests {
     #[test]
     fn whoever_adds_waits_for_room_and_never_for_a_keeper_that_is_gone() {
         let backlog = Backlog::new(100);
+        assert!(backlog.is_small());
         let large = backlog.take_room(500);
+        assert!(!backlog.is_small());
         let taking = |bytes| {
             let backlog = backlog.clone();
             std::thread::spawn(move || backlog.take_room(bytes))
@@ -78,6 +90,7 @@ mod tests {
         assert_eq!(*backlog.0.bytes.lock().unwrap(), Some(60));
         let second = taking(60);
         backlog.close();
+        assert!(!backlog.is_small(), "nobody takes their time for one that is gone");
         drop((first, second.join().unwrap()));
         assert_eq!(*backlog.0.bytes.lock().unwrap(), None);
     }

@@ -190,16 +190,20 @@ impl Historian {
         self.epoch_last = self.epoch_last.filter(|last| *last > visible);
     }
 
-    /// Merges small files for the next manifest, and removes what nobody can be reading any more: a bounded part of each.
+    /// Merges small files for the next manifest, and removes what nobody can be reading any more: a bounded part of each, and less if
+    /// `is_urgent` says between two steps that something else waits.
     ///
     /// # Errors
     /// If the store fails; nothing visible has changed then.
-    pub fn tidy(&mut self) -> Result<(), HistoryError> {
+    pub fn tidy(&mut self, is_urgent: impl Fn() -> bool) -> Result<(), HistoryError> {
         let manifest = &self.manifest;
         if self.merged.is_empty() {
             let mut tables: Vec<(&String, &Vec<ManifestFile>)> = manifest.tables.iter().collect();
             tables.sort_by_key(|(_, files)| std::cmp::Reverse(files.len()));
             for (table, files) in tables {
+                if is_urgent() {
+                    return Ok(());
+                }
                 let Some(range) = compaction::choose(files) else { continue };
                 let Some(hints) = hints_of_name(table) else { continue };
                 let parts = files[range].to_vec();
@@ -298,7 +302,7 @@ mod tests {
         for number in numbers {
             historian.add(&mut published(number));
             historian.write().unwrap();
-            historian.tidy().unwrap();
+            historian.tidy(|| false).unwrap();
         }
     }
 

@@ -6,14 +6,19 @@
 //! ```
 //! A checkpoint never leads the history. A store that fails costs patience, not memory: what is kept is bounded, and the commits wait.
 //! A store that another instance writes ends the run.
+//!
+//! Encoding and packing take the processor for long at a time, so while nobody waits for it they are done at leisure, behind the dataflow
+//! and the queries. Near the end, or with much to keep, they are as urgent as all else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use connectors::parquet::Manifest;
 use connectors::{CheckpointsError, HistoryError};
+use sql::priority::at_leisure;
 
 use super::backlog::{Backlog, Room};
 use super::checkpointer::Checkpointer;
@@ -64,7 +69,7 @@ pub struct Keeper {
     written_ms: i64,
     metrics: Arc<Metrics>,
     /// Whether the end is near, so that nothing is done which can wait.
-    is_ending: bool,
+    is_ending: Arc<AtomicBool>,
     on_written: OnWritten,
 }
 
@@ -79,12 +84,33 @@ impl Keeper {
         metrics: Arc<Metrics>,
     ) -> Self {
         on_written(historian.manifest());
-        Keeper { historian, checkpointer, interval_ms, written_ms: now_ms, metrics, is_ending: false, on_written }
+        let is_ending = Arc::default();
+        Keeper { historian, checkpointer, interval_ms, written_ms: now_ms, metrics, is_ending, on_written }
     }
 
     /// The historian.
     pub fn historian(&self) -> &Historian {
         &self.historian
+    }
+
+    /// Set by whoever knows that the end is near before it is heard of: what is being tidied up is left.
+    fn ending(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_ending)
+    }
+
+    fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
+    }
+
+    /// Whether the interval is over.
+    fn is_due(&self, now_ms: i64) -> bool {
+        now_ms - self.written_ms >= self.interval_ms
+    }
+
+    /// Whether a turn with what was heard has much to do.
+    fn is_long(&self, heard: &Heard, now_ms: i64) -> bool {
+        let brings_snapshot = matches!(heard, Heard::Published(published) if !published.output.snapshot.is_empty());
+        brings_snapshot || self.historian.is_full() || self.is_due(now_ms)
     }
 
     /// Takes what was heard and does what is due. `now_ms` is monotonic.
@@ -100,16 +126,15 @@ impl Keeper {
             }
             Heard::Last => {
                 is_last = true;
-                self.is_ending = true;
+                self.is_ending.store(true, Ordering::Release);
             }
             Heard::Nothing => {}
             Heard::End => ended = true,
         }
         let mut turn = Turn::Done;
-        let is_due = now_ms - self.written_ms >= self.interval_ms;
-        if ended || snapshot.is_some() || self.historian.is_full() || is_due {
+        if ended || snapshot.is_some() || self.historian.is_full() || self.is_due(now_ms) {
             self.written_ms = now_ms;
-            match self.write(!ended && !self.is_ending && snapshot.is_none()) {
+            match self.write(!ended && !self.is_ending() && snapshot.is_none()) {
                 Ok(()) => {}
                 Err(error @ HistoryError::Fenced { .. }) => return Turn::Stop(error.to_string()),
                 // At the end there is nothing to wait for: the next start writes it.
@@ -141,7 +166,7 @@ impl Keeper {
         }
         if is_last {
             self.checkpointer.ask_for_last(now_ms);
-        } else if !ended && !self.is_ending {
+        } else if !ended && !self.is_ending() {
             self.checkpointer.ask(now_ms);
         }
         turn
@@ -158,7 +183,7 @@ impl Keeper {
         }
         if tidies
             && is_new
-            && let Err(error) = self.historian.tidy()
+            && let Err(error) = self.historian.tidy(|| self.is_ending.load(Ordering::Acquire))
         {
             tracing::warn!(%error, "small files of the history could not be merged or old ones removed; it is tried again");
         }
@@ -188,13 +213,17 @@ pub struct KeeperThread {
 }
 
 /// Tells the keeper's thread of the end before it comes.
-pub struct LastCall(SyncSender<ToKeeper>);
+pub struct LastCall {
+    sender: SyncSender<ToKeeper>,
+    is_ending: Arc<AtomicBool>,
+}
 
 impl LastCall {
     /// Asks for a snapshot behind the last epoch, and waits until that is arranged, at most so long.
     pub fn ask(self, wait_max: Duration) {
+        self.is_ending.store(true, Ordering::Release);
         let (sender, receiver) = sync_channel(1);
-        if self.0.try_send(ToKeeper::Last(sender)).is_ok() {
+        if self.sender.try_send(ToKeeper::Last(sender)).is_ok() {
             // If it is not, the checkpoint before is the last one.
             let _ = receiver.recv_timeout(wait_max);
         }
@@ -253,20 +282,20 @@ pub fn start_keeper(
     let (sender, receiver) = sync_channel(EPOCHS_WAITING_MAX);
     let backlog = Backlog::new(bytes_max);
     let keeper = Keeper::new(historian, checkpointer, interval.as_millis() as i64, 0, on_written, metrics);
+    let is_ending = keeper.ending();
     let body = {
         let closing = Closing(backlog.clone());
         move || {
             let _abort = crate::replay::AbortOnPanic;
-            let _closing = closing;
-            keep(keeper, &receiver, &on_end);
+            keep(keeper, &receiver, &closing.0, &on_end);
         }
     };
     let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(body)?;
-    let last_call = LastCall(sender.clone());
+    let last_call = LastCall { sender: sender.clone(), is_ending };
     Ok((KeeperThread { sender: Some(sender), thread: Some(thread), backlog }, last_call))
 }
 
-fn keep(mut keeper: Keeper, receiver: &Receiver<ToKeeper>, on_end: &OnEnd) {
+fn keep(mut keeper: Keeper, receiver: &Receiver<ToKeeper>, backlog: &Backlog, on_end: &OnEnd) {
     let started = Instant::now();
     let mut unwritten: Vec<Room> = Vec::new();
     loop {
@@ -286,7 +315,13 @@ fn keep(mut keeper: Keeper, receiver: &Receiver<ToKeeper>, on_end: &OnEnd) {
                 Heard::End
             }
         };
-        let turn = keeper.turn(heard, started.elapsed().as_millis() as i64);
+        let now_ms = started.elapsed().as_millis() as i64;
+        let is_urgent = ended || keeper.is_ending() || !backlog.is_small();
+        let turn = if !is_urgent && keeper.is_long(&heard, now_ms) {
+            at_leisure(|| keeper.turn(heard, now_ms))
+        } else {
+            keeper.turn(heard, now_ms)
+        };
         if let Some(asked) = asked {
             // Whoever asked may have stopped waiting.
             let _ = asked.try_send(());

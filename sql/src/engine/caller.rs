@@ -10,10 +10,11 @@ use datafusion::logical_expr::sqlparser::ast::Statement;
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement as PlannedStatement;
 use futures::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::answer::{AbortOnDrop, Answer, CancelSignal, cancelled};
+use super::outcome::{Measured, QueryOutcome};
 use super::{Engine, Scope, Settings, read_only, show_view};
 use crate::access::Access;
 use crate::catalog::quoted;
@@ -98,12 +99,17 @@ impl Caller {
         let Some(runtime) = &self.engine.runtime else {
             return Err(SqlError::Internal("the engine is gone".to_owned()));
         };
+        let measured = Measured::begin(&self.engine);
         let limits = self.engine.limits;
         let timeout = settings.timeout.map_or(limits.timeout, |own| own.min(limits.timeout));
         let deadline = Instant::now() + timeout;
-        let turn = tokio::time::timeout(TURN_WAIT_MAX, Arc::clone(&self.engine.turns).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else { return Err(SqlError::Busy(limits.queries_max)) };
-        let pin = self.pin(settings).await?;
+        let (turn, pin) = match self.admitted(settings).await {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                measured.end(QueryOutcome::Failed);
+                return Err(error);
+            }
+        };
         let epoch = pin.epoch();
         let state = self.pinned_state(pin);
 
@@ -139,6 +145,11 @@ impl Caller {
                 () = tokio::time::sleep_until(deadline) => Err(SqlError::Timeout(timeout)),
                 () = cancelled(cancel) => Err(SqlError::Cancelled),
             };
+            measured.end(match &outcome {
+                Ok(()) => QueryOutcome::Answered,
+                Err(SqlError::Cancelled) => QueryOutcome::Cancelled,
+                Err(_) => QueryOutcome::Failed,
+            });
             if let Err(error) = outcome {
                 let _ = batches_in.send(Err(error)).await;
             }
@@ -152,6 +163,13 @@ impl Caller {
                 _ => Err(SqlError::Internal("the query ended without an answer".to_owned())),
             },
         }
+    }
+
+    /// Waits for a query's turn, then for its epoch.
+    async fn admitted(&self, settings: &Settings) -> Result<(OwnedSemaphorePermit, Pin), SqlError> {
+        let turn = tokio::time::timeout(TURN_WAIT_MAX, Arc::clone(&self.engine.turns).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(SqlError::Busy(self.engine.limits.queries_max)) };
+        Ok((turn, self.pin(settings).await?))
     }
 
     /// Waits for the epoch that is asked for, and pins its snapshot.

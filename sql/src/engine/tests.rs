@@ -23,7 +23,7 @@ pub(super) const LIMITS: QueryLimits = QueryLimits {
 
 pub(super) fn engine(retained: usize, limits: QueryLimits) -> Arc<Engine> {
     let tables = tables(Retention { epochs_max: retained, bytes_max: usize::MAX });
-    Engine::start(tables, Arc::new(InMemory::new()), limits, None).unwrap()
+    Engine::start(tables, Arc::new(InMemory::new()), limits, None, Box::new(|_, _| {})).unwrap()
 }
 
 pub(super) async fn ask_with(caller: &Caller, sql: &str, settings: &Settings) -> Result<String, SqlError> {
@@ -50,6 +50,42 @@ pub(super) fn viewer(dealers: &[&str]) -> Access {
 
 pub(super) fn at(as_of: i64) -> Settings {
     Settings { as_of: Some(as_of), ..Settings::default() }
+}
+
+#[tokio::test]
+async fn the_end_of_every_query_is_told_whatever_it_is() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let on_query: OnQuery = {
+        let told = Arc::clone(&told);
+        Box::new(move |outcome, _| told.lock().unwrap().push(outcome))
+    };
+    let tables = tables(Retention { epochs_max: 1, bytes_max: usize::MAX });
+    let limits = QueryLimits { rows_max: 10, ..LIMITS };
+    let engine = Engine::start(tables, Arc::new(InMemory::new()), limits, None, on_query).unwrap();
+    let caller = admin(&engine).await;
+    assert_eq!(ask(&caller, "select 1 n").await, "[{\"n\":1}]");
+    let endless = "select a.value from generate_series(1, 1000000) a cross join generate_series(1, 1000000) b";
+    assert!(ask_with(&caller, endless, &Settings::default()).await.is_err(), "it has more rows than an answer may");
+    assert!(ask_with(&caller, "select 1", &at(i64::MAX)).await.is_err(), "that epoch does not come");
+    let slow = format!("select count(*) from ({endless}) where value % 7 = 8");
+    let (sender, signal) = watch::channel(0);
+    let plan = caller.plan(crate::postgres::statement::parse_one(&slow).unwrap()).await.unwrap();
+    let taken_back = tokio::spawn({
+        let (caller, plan) = (caller.clone(), plan.clone());
+        async move { caller.execute(plan, &Settings::default(), Some(signal)).await?.collect().await.map(drop) }
+    });
+    while engine.load().0 == 0 {
+        tokio::task::yield_now().await;
+    }
+    sender.send(1).unwrap();
+    assert!(matches!(taken_back.await.unwrap(), Err(SqlError::Cancelled)));
+    // A reader that goes takes its query with it.
+    drop(caller.execute(plan, &Settings::default(), None).await.unwrap());
+    while engine.load().0 > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    use QueryOutcome::{Answered, Cancelled, Failed};
+    assert_eq!(*told.lock().unwrap(), [Answered, Failed, Failed, Cancelled, Cancelled]);
 }
 
 #[tokio::test]
@@ -215,7 +251,7 @@ async fn views_last_and_belong_to_callers_with_the_same_access() {
     let start = || {
         let tables = tables(Retention { epochs_max: 1, bytes_max: usize::MAX });
         publish(&tables, 1, &[(Some("d-1"), "a".into(), Some(1)), (Some("d-2"), "b".into(), Some(2))]);
-        Engine::start(tables, Arc::new(InMemory::new()), LIMITS, Some(folder.path())).unwrap()
+        Engine::start(tables, Arc::new(InMemory::new()), LIMITS, Some(folder.path()), Box::new(|_, _| {})).unwrap()
     };
     let first = start();
     let caller = first.caller(&viewer(&["d-1"])).await.unwrap();

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::DataType;
-use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::common::{DFSchema, ParamValues};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion_postgres::arrow_pg::datatypes::{PG_OID_ALIAS_KEY, df, into_pg_type, pg_type_for_alias_kind};
 use datafusion_postgres::pgwire;
 use pgwire::api::Type;
@@ -46,13 +47,22 @@ pub(crate) fn parameters_of(plan: &LogicalPlan, declared: &[Option<Type>]) -> Pg
         }
         Ok(TreeNodeRecursion::Continue)
     };
+    let mut lists: Vec<(String, DataType)> = Vec::new();
     plan.apply(|node| {
+        let columns = merge_schema(&node.inputs());
         for expression in node.expressions() {
             expression.apply(&mut look)?;
+            expression.apply(|expression| {
+                lists.extend(list_of_any(expression, &columns));
+                Ok(TreeNodeRecursion::Continue)
+            })?;
         }
         Ok(TreeNodeRecursion::Continue)
     })
     .map_err(failed)?;
+    for (id, list) in lists {
+        types.entry(id).or_default().get_or_insert(list);
+    }
     let number = |id: &str| id.trim_start_matches('$').parse::<usize>().unwrap_or(0);
     let count = types.keys().map(|id| number(id)).max().unwrap_or(0).min(PARAMETERS_MAX);
     (1..=count)
@@ -69,6 +79,15 @@ pub(crate) fn parameters_of(plan: &LogicalPlan, declared: &[Option<Type>]) -> Pg
             Ok(Parameter { own, wire })
         })
         .collect()
+}
+
+/// The parameter that holds the list of `value = any($1)`, which the engine plans as a function, and its type: that of the value, in a list.
+fn list_of_any(expression: &Expr, columns: &DFSchema) -> Option<(String, DataType)> {
+    let Expr::ScalarFunction(function) = expression else { return None };
+    let [Expr::Placeholder(placeholder), value] = function.args.as_slice() else { return None };
+    let is_any = function.name() == "array_has" && placeholder.field.is_none();
+    let value = is_any.then(|| value.get_type(columns).ok()).flatten()?;
+    Some((placeholder.id.clone(), DataType::new_list(value, true)))
 }
 
 /// The values that a client bound.
