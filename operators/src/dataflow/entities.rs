@@ -238,6 +238,9 @@ impl EntityMachine {
                 let (batch, event) = inputs.event(index);
                 let Some(dealer) = self.accept(epoch, batch, event, counts, output) else { continue };
                 let event_type = event.event_type.event_type();
+                if event_type == EventType::CommandAccepted {
+                    self.observe_command(index, dealer, batch, event);
+                }
                 let Some(kind) = event_type.spec().entity else { continue };
                 let accepted = Accepted { index, dealer, place: None, is_engaged_lead: false };
                 if kind == EntityKind::Dealer {

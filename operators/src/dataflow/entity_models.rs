@@ -1,7 +1,7 @@
 //! Where the entity machine and the models meet.
 //!
 //! ```text
-//!   merge ─▶ observe ─(end of a block)─▶ think ─(end of the epoch)─▶ fire timers ─▶ leads that changed count as touched ─▶ rows
+//!   merge, command ─▶ observe ─(end of a block)─▶ think ─(end of the epoch)─▶ fire timers ─▶ leads that changed count as touched ─▶ rows
 //!   an entity leaves ─▶ the models forget it
 //! ```
 //! The machine decides what is a duplicate and what an entity is; the models see only that. They come before the rows of the epoch,
@@ -13,9 +13,10 @@ use super::entity_rows::{ModelColumns, RepAttributes};
 use super::intelligence::observation::{DealSeen, LeadSeen, Observation, RepSeen, Subject};
 use super::intelligence::settings::PreparedModels;
 use super::intelligence::{Intelligence, Surroundings};
+use crate::domain::batch::{Event, EventBatch, Value};
 use crate::domain::entity::{EntityKind, dealer};
 use crate::domain::entity_store::EntityView;
-use crate::domain::event::Effect;
+use crate::domain::event::{Effect, RESET_COMMAND};
 use crate::domain::merge::{Change, Outcome};
 use crate::domain::messages::MessageBatch;
 
@@ -73,6 +74,18 @@ impl EntityMachine {
             EntityKind::Dealer | EntityKind::Vehicle | EntityKind::Customer => return,
         };
         models.observe(Observation { index: self.event_index, dealer, subject });
+    }
+
+    /// Notes a command that the models heed. Another one, which a later build may know, has no effect.
+    pub(super) fn observe_command(&mut self, index: usize, dealer: u32, batch: &EventBatch, event: &Event) {
+        const COMMAND: u8 = 0;
+        let Some(models) = self.models.as_deref_mut() else { return };
+        let is_reset = batch.values_of(event).iter().any(|field| {
+            field.field == COMMAND && matches!(field.value, Value::Text(name) if batch.text(name) == RESET_COMMAND)
+        });
+        if is_reset {
+            models.observe(Observation { index: index as u32, dealer, subject: Subject::Reset });
+        }
     }
 
     /// Notes that a lead's retention had ended before the event that touches it.

@@ -87,6 +87,9 @@ pub struct EventSpec {
     pub fields: &'static [FieldSpec],
 }
 
+/// The command that a dealer's models begin anew, as `command.accepted` names it.
+pub const RESET_COMMAND: &[u8] = b"reset";
+
 macro_rules! events {
     ($($variant:ident = $name:literal, $topic:ident, $entity:expr, $effect:ident, $key:expr, $implied:expr, [$($field:expr),* $(,)?];)+) => {
         /// The type of an accepted event.

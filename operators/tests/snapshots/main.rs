@@ -7,6 +7,7 @@ mod events;
 mod golden;
 mod graph;
 mod moving_leads;
+mod resets;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,6 +22,7 @@ use operators::dataflow::snapshot::{Section, SnapshotPart};
 use operators::dataflow::statistics::Statistics;
 use operators::domain::shards::{Barrier, ShardRange, WorkerShards};
 use operators::domain::tables::TableId;
+use resets::add_resets;
 
 /// What differs from epoch `after` on, if anything.
 fn difference(expected: &Outcome, found: &Outcome, after: i64) -> Option<String> {
@@ -83,7 +85,10 @@ fn parts_until(outcome: &Outcome, epoch: i64) -> Vec<SnapshotPart> {
 fn check_seed(seed: u64) {
     let mut random = Random(seed);
     let dealers = [1, 3, 8, 40][random.below(4) as usize];
-    let epochs = world(&mut random, 60, dealers);
+    let mut epochs = world(&mut random, 60, dealers);
+    if seed % 2 == 1 {
+        add_resets(&mut epochs, &mut random, dealers);
+    }
     let barriers = random_barriers(&mut random, &epochs);
     let (&last, others) = barriers.split_last().unwrap();
     let chunk = 1 + random.below(4) as usize;

@@ -85,11 +85,13 @@ pub struct Dealership {
     pub event_ms: i64,
     /// Until when timers have fired.
     pub fired_until_ms: i64,
+    /// The latest command to begin anew.
+    pub reset_ms: Option<i64>,
     /// Live leads by cluster.
     pub members: [u32; CLUSTERS],
     /// Unusual ones among them.
     pub outliers: [u32; CLUSTERS],
-    /// The last lead that each cluster was taught by or left by, in event time.
+    /// The last lead that each cluster was taught by or left by, or the reset behind it, in event time.
     pub segment_updated_ms: [i64; CLUSTERS],
     /// Which clusters' rows the epoch has changed, a bit each.
     pub dirty_segments: u8,
@@ -132,6 +134,7 @@ impl Dealership {
             placement_due_ms: None,
             event_ms: time_ms,
             fired_until_ms: i64::MIN,
+            reset_ms: None,
             members: [0; CLUSTERS],
             outliers: [0; CLUSTERS],
             segment_updated_ms: [i64::MIN; CLUSTERS],

@@ -5,7 +5,7 @@
 //!                     timers, in order of due times ──┴▶ turns ────┼─▶ columns of leads, customers and reps (read by the entity machine)
 //!                                                                  └─▶ rows of segments, members, anomalies, assignments, teams
 //! ```
-//! **Contract**: one turn for each cause, an event or a timer of one dealer. A timer fires before events that are later than it was
+//! **Contract**: one turn for each cause, an event, a command or a timer of one dealer. A timer fires before events that are later than it was
 //! due, once the epoch is `timer_grace` past it; an event that comes after a timer that it should have preceded is applied in its
 //! epoch, and what it says is marked late. Dealers do not see each other, so neither epochs of another width nor another number of
 //! workers change what is said. A dealer without events for seven days has no periodic timers.
@@ -18,6 +18,7 @@ pub mod clusters;
 pub mod dealership;
 pub mod lead_state;
 pub mod observation;
+mod reset;
 mod restore;
 pub mod rows;
 pub mod segments;
@@ -181,6 +182,9 @@ impl Intelligence {
         event: &Event,
         surroundings: &mut Surroundings<'_>,
     ) {
+        if matches!(subject, Subject::Reset) && !self.heeds_reset(dealer, event.time_ms) {
+            return;
+        }
         let mut dealership = self.dealership(dealer, event.time_ms);
         let latest_ms = surroundings.epoch.saturating_sub(self.settings.timer_grace_ms);
         self.fire(&mut dealership, latest_ms.min(event.time_ms.saturating_sub(1)), surroundings);
@@ -223,6 +227,7 @@ impl Intelligence {
     ) {
         let mut shared = Shared {
             settings: &self.settings,
+            beginning: self.beginning.as_ref(),
             active_ms: self.active_ms,
             retention_ms: self.retention_ms,
             store: surroundings.store,

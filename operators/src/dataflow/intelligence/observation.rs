@@ -240,6 +240,8 @@ pub enum Subject {
     Deal(DealSeen),
     /// A rep.
     Rep(Box<RepSeen>),
+    /// The command that its dealer's models begin anew.
+    Reset,
 }
 
 /// One thing that was seen.

@@ -85,6 +85,7 @@ impl Intelligence {
             .collect();
         dealership.network = record.network;
         dealership.fired_until_ms = record.fired_until_ms;
+        dealership.reset_ms = record.reset_ms;
         [dealership.tick_due_ms, dealership.midnight_due_ms, dealership.placement_due_ms] = record.due_ms;
         dealership.segment_updated_ms = record.segment_updated_ms;
         dealership.shown_segments = record.shown_segments;

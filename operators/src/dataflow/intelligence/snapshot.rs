@@ -3,6 +3,7 @@
 //! ```text
 //!   gone      dealer, lead                     before all else of a shard
 //!   dealer    times, the team as it was told, network, phases that rows show
+//!   reset     when: of a dealer whose models were told to begin anew, behind its own
 //!   clusters  WHACO's own bytes
 //!   lead      marks, segment, rep
 //!   follows   numbers and places; what entities say (wishes, terms, load by deals, deals of leads); queues, timers, counts of members
@@ -29,6 +30,8 @@ const GONE: u8 = 0;
 const DEALER: u8 = 1;
 const CLUSTER_BYTES: u8 = 2;
 const LEAD: u8 = 3;
+/// A record of its own, so that the bytes of dealers without one are what they were before there were resets.
+const RESET: u8 = 4;
 
 /// Leads that are remembered as gone, at most; beyond, everything is written whole.
 const GONE_MAX: usize = 1 << 20;
@@ -141,6 +144,13 @@ impl Intelligence {
                 names.write(dealer, store.dealer_name(dealer), writer);
                 write_dealer(dealership, writer);
             });
+            if let Some(reset_ms) = dealership.reset_ms {
+                record(writer, names, |writer, names| {
+                    writer.byte(RESET);
+                    names.write(dealer, store.dealer_name(dealer), writer);
+                    writer.zigzag(reset_ms);
+                });
+            }
             if let Some(clusters) = dealership.clusters.as_ref().filter(|_| has_learned) {
                 record(writer, names, |writer, names| {
                     writer.byte(CLUSTER_BYTES);
@@ -332,6 +342,7 @@ fn write_dealer(dealership: &Dealership, writer: &mut BinaryWriter) {
 pub(super) struct DealerRecord {
     pub(super) event_ms: i64,
     pub(super) fired_until_ms: i64,
+    pub(super) reset_ms: Option<i64>,
     pub(super) due_ms: [Option<i64>; 3],
     pub(super) segment_updated_ms: [i64; CLUSTERS],
     pub(super) shown_segments: u8,
@@ -371,6 +382,7 @@ fn read_dealer(reader: &mut BinaryReader<'_>, settings: Settings) -> Result<Deal
     Ok(DealerRecord {
         event_ms,
         fired_until_ms,
+        reset_ms: None,
         due_ms,
         segment_updated_ms,
         shown_segments,
@@ -457,6 +469,12 @@ impl PendingModels {
             }
             DEALER => {
                 self.dealers.insert(dealer, read_dealer(reader, settings)?);
+            }
+            RESET => {
+                let reset_ms = reader.zigzag()?;
+                let record = self.dealers.get_mut(&dealer);
+                record.ok_or_else(|| reader.malformed("a reset is of a dealer who is not known"))?.reset_ms =
+                    Some(reset_ms);
             }
             CLUSTER_BYTES => {
                 self.clusters.insert(dealer, reader.text()?.to_vec());

@@ -23,6 +23,7 @@ impl Turn<'_, '_> {
                 self.take_rep(*seen);
                 self.tell_team(false);
             }
+            Subject::Reset => self.reset(),
         }
         let after_ms = event_ms.max(self.dealership.fired_until_ms);
         if self.dealership.tick_due_ms.is_none() && self.shared.settings.oscillators.is_some() {

@@ -1,5 +1,6 @@
 //! One cause at work on one dealer: an event or a timer, with all that it may read, change and say.
 
+use super::clusters::Clusters;
 use super::dealership::Dealership;
 use super::lead_state::{DealState, LeadState, NamedLeads};
 use super::observation::Arena;
@@ -28,6 +29,8 @@ pub struct Cause<'a> {
 pub struct Shared<'a> {
     /// The settings.
     pub settings: &'a ModelSettings,
+    /// Clusters that have seen no lead, if the model is on.
+    pub beginning: Option<&'a Clusters>,
     /// The entities, for ids and names.
     pub store: &'a EntityStore,
     /// Ids of reps.

@@ -248,10 +248,10 @@ impl Network {
         }
     }
 
-    /// Everything begins anew at phase 0 and with empty counters; the team, its status and its load stay.
+    /// All that the oscillators brought about begins anew: every phase is 0, and nothing was covered. What happened stays: the team, its
+    /// status and shifts, its load, and what it closed today.
     pub fn reset(&mut self) {
-        self.coverage = Coverage::default();
-        self.begin_day(|member| member.shift_began_ms);
+        (self.coverage, self.coverage_today) = (Coverage::default(), Coverage::default());
         self.phases.fill(0.0);
         for member in &mut self.members {
             member.phase = 0.0;
