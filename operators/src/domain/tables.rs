@@ -382,7 +382,7 @@ static SEGMENTS: Table = Table {
         c("customers", Integer, "Leads that are in it now.").repetitive(),
         c("outliers", Integer, "Unusual ones among them.").repetitive(),
         c("centroid", Text, "Its ten features, each 0 to 1, as a JSON list."),
-        c("updated_at", Timestamp, "Time of the last lead that came, changed or went."),
+        c("updated_at", Timestamp, "Time of the last lead that came, changed or went, or of a reset since."),
     ],
     view: None,
 };

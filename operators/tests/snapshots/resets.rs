@@ -347,6 +347,14 @@ fn commands_that_nobody_knows_and_models_that_are_off_have_no_effect() {
     assert_eq!(same(&standard, &added(&replaced(r#""dealerid":"d-0","#, ""))), 10);
     let off = ModelSettings { whaco: None, oscillators: None, ..ModelSettings::standard() }.prepare().unwrap();
     assert_eq!(same(&off, &added(&own)), 0);
+    // Nor does it wake a dealer who sleeps: with midnights of its own, what comes late would be marked.
+    let day_ms = 24 * HOUR_MS;
+    let at = |days: i64| START_MS + days * day_ms;
+    let (_, late) = event("late", at(21), "lead.created", r#""leadId":"l","customerId":"c","channel":"web""#);
+    let asleep = [rep("ann", START_MS, 1.0), event("e", at(22), "unheard.of", ""), (at(22) + 1, late)];
+    let [unwoken, told] = [&asleep[..], &[&asleep[..1], &[reset("reset", at(20))], &asleep[1..]].concat()]
+        .map(|events| all_messages(&run_with(&off, 1, ROOMY, None, &epochs(events, 1), &[], 1)));
+    assert_eq!((unwoken.len(), &unwoken), (1, &told));
     // Arguments of a later build are no obstacle.
     let [plain, told] = [r#""arguments":{}"#, r#""arguments":{"of":["later",{"builds":1}]}"#]
         .map(|arguments| run(1, ROOMY, None, &added(&replaced(r#""arguments":{}"#, arguments)), &[], 3));

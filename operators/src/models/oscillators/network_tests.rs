@@ -51,6 +51,41 @@ fn one_objective_brings_rhythm_and_the_other_brings_cover() {
 }
 
 #[test]
+fn a_network_that_is_reset_moves_as_a_new_one_and_keeps_what_happened() {
+    let mut workspace = Workspace::default();
+    let new = |began_ms: i64, workspace: &mut Workspace| {
+        let mut network = eight(Objective::Coverage);
+        (network.time_ms, network.awake_until_ms) = (began_ms, began_ms + AWAKE_MS);
+        network.begin_event(began_ms, workspace);
+        network.change("c", |counters| (*counters.active_deals, *counters.active_leads) = (2, 3));
+        network.set_status("h", RepStatus::Off);
+        network
+    };
+    let mut network = new(0, &mut workspace);
+    network.change("c", |counters| *counters.active_deals += 1);
+    network.begin_event(10 * HOUR_MS, &mut workspace);
+    network.close_deal("c");
+    let members = network.members().to_vec();
+    network.reset();
+    for (before, after) in members.iter().zip(network.members()) {
+        assert_eq!((&before.profile, before.status), (&after.profile, after.status));
+        assert_eq!((before.active_leads, before.active_deals), (after.active_leads, after.active_deals));
+        assert_eq!((before.closed_today, before.shift_began_ms), (after.closed_today, after.shift_began_ms));
+    }
+    assert_eq!((network.coverage().share(), network.coverage_today().share()), (None, None));
+    let mut other = new(10 * HOUR_MS, &mut workspace);
+    for hour in 10..40 {
+        let ids = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let phases = |network: &Network| ids.map(|id| network.phase(id).map(f64::to_bits));
+        assert_eq!(phases(&network), phases(&other), "hour {hour}");
+        for network in [&mut network, &mut other] {
+            network.begin_event((hour + 1) * HOUR_MS, &mut workspace);
+        }
+    }
+    assert_eq!(network.coverage(), other.coverage());
+}
+
+#[test]
 fn reps_alike_in_everything_part_under_coverage() {
     let ids = ["a", "b", "c", "d", "e", "f"];
     let network =

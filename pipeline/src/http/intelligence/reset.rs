@@ -30,9 +30,12 @@ pub struct ResetBody {
     pub dealer_id: String,
 }
 
-/// Records that a dealer's models shall begin anew
+/// Makes a dealer's models begin anew
 ///
-/// The command stands in the log as `command.accepted`, for whatever model heeds it.
+/// The command stands in the log as `command.accepted`, and takes effect in its epoch. The clusters forget what leads have taught them, so that
+/// the next new lead meets what the first lead of a new dealer meets; every rep's phase is 0 again, and coverage is counted from now on. What
+/// happened stays: leads and their reps, deals, skills, shifts. So does what was said of leads, until they are scored again by an event that
+/// changes them. A model that is off has nothing to forget.
 #[utoipa::path(
     post, path = "/api/intelligence/reset", tag = "intelligence",
     params(Which, ("Idempotency-Key" = Option<String>, Header, description = "1 to 128 visible ASCII characters")),
