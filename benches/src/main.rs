@@ -54,6 +54,9 @@ struct KafkaLatencyArguments {
     /// Worker threads.
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     workers: u64,
+    /// Partitions of each topic.
+    #[arg(long, default_value_t = kafka::PARTITIONS, value_parser = clap::value_parser!(u32).range(1..=100))]
+    partitions: u32,
     /// Seed of the simulated world.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -126,8 +129,8 @@ fn main() -> ExitCode {
         Mode::Flatness(FlatnessArguments { rounds, seed, full }) => Binaries::beside_this_one()
             .and_then(|binaries| flatness::measure(&binaries, rounds as usize, seed, full, say))
             .map(|flatness| println!("{flatness}")),
-        Mode::KafkaLatency(KafkaLatencyArguments { rate, seconds, workers, seed }) => {
-            let settings = kafka::latency::Settings { rate, seconds, workers, seed };
+        Mode::KafkaLatency(KafkaLatencyArguments { rate, seconds, workers, partitions, seed }) => {
+            let settings = kafka::latency::Settings { rate, seconds, workers, partitions, seed };
             Binaries::beside_this_one()
                 .and_then(|binaries| kafka::latency::measure(&binaries, settings, say))
                 .map(|latency| println!("{latency}"))

@@ -34,6 +34,8 @@ pub struct Settings {
     pub seconds: u64,
     /// Worker threads.
     pub workers: u64,
+    /// Partitions of each topic.
+    pub partitions: u32,
     /// Seed of the simulated world.
     pub seed: u64,
 }
@@ -60,7 +62,12 @@ pub fn measure(binaries: &Binaries, settings: Settings, say: impl Fn(&str)) -> R
     let count = count.min(events.len());
     let broker = Broker::start()?;
     let folder = scratch_folder()?;
-    let place = Place { brokers: broker.address(), prefix: "latency.".to_owned(), folder: folder.path() };
+    let place = Place {
+        brokers: broker.address(),
+        prefix: "latency.".to_owned(),
+        folder: folder.path(),
+        partitions: settings.partitions,
+    };
     place.create_topics(binaries)?;
     let origin = Instant::now();
     let observer = place.observe(origin)?;
@@ -124,8 +131,12 @@ fn judge(
 
 impl fmt::Display for Latency {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { rate, seconds, workers, .. } = self.settings;
-        writeln!(formatter, "{rate} events a second for {seconds} s, {workers} workers, {} epochs", self.epochs)?;
+        let Settings { rate, seconds, workers, partitions, .. } = self.settings;
+        writeln!(
+            formatter,
+            "{rate} events a second for {seconds} s, {workers} workers, {partitions} partitions a topic, {} epochs",
+            self.epochs
+        )?;
         writeln!(
             formatter,
             "the pipeline took {:.1} s user and {:.1} s system CPU\n",

@@ -12,6 +12,9 @@
 //! One clock tells both when an event was handed to the producer and when its result was in the observer's hands. What belongs
 //! together is told by offsets: a dead letter names its record, a record of `epochs` the ranges of its epoch.
 
+/// Partitions of each topic where nothing else is asked for: what `dealerflow topics create` makes.
+pub const PARTITIONS: u32 = 4;
+
 pub mod broker;
 pub mod events;
 pub mod hand_loop;

@@ -9,8 +9,6 @@ use super::observer::Observer;
 use crate::child::{Binaries, Cost, Started, run};
 use crate::failure::Failure;
 
-/// Partitions of every topic but `epochs`.
-pub const PARTITIONS: u32 = 4;
 /// How often is looked whether all is bound.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -23,6 +21,8 @@ pub struct Place<'a> {
     pub prefix: String,
     /// Its folder.
     pub folder: &'a Path,
+    /// Partitions of every topic but `epochs`.
+    pub partitions: u32,
 }
 
 impl Place<'_> {
@@ -44,7 +44,7 @@ impl Place<'_> {
     /// # Errors
     /// If the broker does not.
     pub fn create_topics(&self, binaries: &Binaries) -> Result<(), Failure> {
-        let arguments = ["topics", "create", "--partitions", &PARTITIONS.to_string()].map(Into::into);
+        let arguments = ["topics", "create", "--partitions", &self.partitions.to_string()].map(Into::into);
         Started::start(&binaries.dealerflow, &arguments, &self.variables("all"))?.wait().map(drop)
     }
 

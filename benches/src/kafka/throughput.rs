@@ -14,6 +14,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::PARTITIONS;
 use super::broker::Broker;
 use super::events::{Bad, Events};
 use super::producer::produce;
@@ -108,7 +109,7 @@ pub fn measure(binaries: &Binaries, settings: Settings, say: impl Fn(&str)) -> R
             warm_up(binaries, &broker, &events, folder.path())?;
             for (subject, costs) in comparison.subjects.iter().zip(&mut of_comparison) {
                 let prefix = format!("c{number}-r{round}-s{}.", costs.len() + 1000 * subject.name().len());
-                let place = Place { brokers: broker.address(), prefix, folder: folder.path() };
+                let place = Place { brokers: broker.address(), prefix, folder: folder.path(), partitions: PARTITIONS };
                 place.create_topics(binaries)?;
                 let origin = Instant::now();
                 produce(place.brokers, &place.prefix, &events, events.len(), None, origin)?;
@@ -122,7 +123,7 @@ pub fn measure(binaries: &Binaries, settings: Settings, say: impl Fn(&str)) -> R
 
 /// Lets the broker make its own topics, of transactions and of groups: no subject is to pay for them.
 fn warm_up(binaries: &Binaries, broker: &Broker, events: &Events, folder: &Path) -> Result<(), Failure> {
-    let place = Place { brokers: broker.address(), prefix: "warm.".to_owned(), folder };
+    let place = Place { brokers: broker.address(), prefix: "warm.".to_owned(), folder, partitions: PARTITIONS };
     place.create_topics(binaries)?;
     produce(place.brokers, &place.prefix, events, WARM_UP_EVENTS, None, Instant::now())?;
     place.run_loop(binaries, "forward").map(drop)

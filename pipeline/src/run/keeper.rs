@@ -102,17 +102,6 @@ impl Keeper {
         self.is_ending.load(Ordering::Acquire)
     }
 
-    /// Whether the interval is over.
-    fn is_due(&self, now_ms: i64) -> bool {
-        now_ms - self.written_ms >= self.interval_ms
-    }
-
-    /// Whether a turn with what was heard has much to do.
-    fn is_long(&self, heard: &Heard, now_ms: i64) -> bool {
-        let brings_snapshot = matches!(heard, Heard::Published(published) if !published.output.snapshot.is_empty());
-        brings_snapshot || self.historian.is_full() || self.is_due(now_ms)
-    }
-
     /// Takes what was heard and does what is due. `now_ms` is monotonic.
     pub fn turn(&mut self, heard: Heard, now_ms: i64) -> Turn {
         let mut snapshot = None;
@@ -132,7 +121,8 @@ impl Keeper {
             Heard::End => ended = true,
         }
         let mut turn = Turn::Done;
-        if ended || snapshot.is_some() || self.historian.is_full() || self.is_due(now_ms) {
+        let is_due = now_ms - self.written_ms >= self.interval_ms;
+        if ended || snapshot.is_some() || self.historian.is_full() || is_due {
             self.written_ms = now_ms;
             match self.write(!ended && !self.is_ending() && snapshot.is_none()) {
                 Ok(()) => {}
@@ -317,11 +307,8 @@ fn keep(mut keeper: Keeper, receiver: &Receiver<ToKeeper>, backlog: &Backlog, on
         };
         let now_ms = started.elapsed().as_millis() as i64;
         let is_urgent = ended || keeper.is_ending() || !backlog.is_small();
-        let turn = if !is_urgent && keeper.is_long(&heard, now_ms) {
-            at_leisure(|| keeper.turn(heard, now_ms))
-        } else {
-            keeper.turn(heard, now_ms)
-        };
+        let turn = || keeper.turn(heard, now_ms);
+        let turn = if is_urgent { turn() } else { at_leisure(turn) };
         if let Some(asked) = asked {
             // Whoever asked may have stopped waiting.
             let _ = asked.try_send(());

@@ -173,6 +173,19 @@ fn a_command_is_recorded_once_and_answered_again() {
     let query = format!("select stage from deals where dealer_id = '{dealer}' and deal_id = 'deal-new'");
     assert_eq!(served.rows(&query)[0]["stage"], "delivered", "its epoch is published");
     assert_eq!(local.post("/api/intelligence/reset", &json!({})).status, 400, "there are several dealers");
+
+    let moved = |of: &str| {
+        let query =
+            "select cast(min(updated_at) as varchar) as first, cast(max(updated_at) as varchar) as last from segments";
+        let rows = served.rows(&format!("{query} where dealer_id {of} '{dealer}'"));
+        (rows[0]["first"].to_string(), rows[0]["last"].to_string())
+    };
+    let (own, others) = (moved("="), moved("<>"));
+    let reset = local.post(&format!("/api/intelligence/reset?dealerId={dealer}"), &json!({})).json();
+    assert_eq!(reset["status"], "recorded", "{reset}");
+    let (first, last) = moved("=");
+    assert!(first == last && last > own.1, "every cluster of the dealer began anew: {first} to {last} after {own:?}");
+    assert_eq!(moved("<>"), others, "and of no other");
 }
 
 #[test]
