@@ -18,6 +18,7 @@ mod error;
 mod producing;
 mod reader;
 mod topic_ids;
+mod transactional;
 
 pub use admin::KafkaAdmin;
 pub use appender::KafkaAppender;
@@ -50,7 +51,7 @@ impl Log for KafkaLog {
     }
 
     fn committer(&self, identity: CommitterIdentity) -> Result<Box<dyn LogCommitter>, LogError> {
-        Ok(Box::new(KafkaCommitter::new(self.config.clone(), identity)))
+        Ok(Box::new(KafkaCommitter::new(&self.config, identity)))
     }
 
     fn appender(&self, name: &str) -> Result<Box<dyn LogAppender>, LogError> {

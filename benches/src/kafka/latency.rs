@@ -46,6 +46,8 @@ pub struct Latency {
     settings: Settings,
     outputs: Latencies,
     bound: Latencies,
+    /// The greatest latency of the events of each second, in milliseconds, from the first that counts.
+    greatest_ms: Vec<f64>,
     epochs: u64,
     cost: Cost,
 }
@@ -93,12 +95,16 @@ fn judge(
     let by_id: HashMap<(&[u8], &str), usize> = (0..handed.moments_us.len())
         .filter_map(|number| events.get(number).map(|event| ((event.key, event.id), number)))
         .collect();
-    let latencies = |seen: &[Seen]| {
+    let latencies = |seen: &[Seen], greatest_ms: &mut Vec<f64>| {
         let mut latencies_ms = Vec::new();
         for Seen { cause, seen_us } in seen {
             let mut add = |handed_us: u64| {
                 if handed_us >= first_us {
-                    latencies_ms.push(seen_us.saturating_sub(handed_us) as f64 / 1_000.0);
+                    let latency_ms = seen_us.saturating_sub(handed_us) as f64 / 1_000.0;
+                    latencies_ms.push(latency_ms);
+                    let second = ((handed_us - first_us) / 1_000_000) as usize;
+                    greatest_ms.resize(greatest_ms.len().max(second + 1), 0.0);
+                    greatest_ms[second] = greatest_ms[second].max(latency_ms);
                 }
             };
             match cause {
@@ -120,13 +126,10 @@ fn judge(
         }
         Latencies::of(latencies_ms)
     };
-    Latency {
-        settings,
-        outputs: latencies(&observed.outputs),
-        bound: latencies(&observed.bound),
-        epochs: observed.epochs,
-        cost,
-    }
+    let mut greatest_ms = Vec::new();
+    let outputs = latencies(&observed.outputs, &mut Vec::new());
+    let bound = latencies(&observed.bound, &mut greatest_ms);
+    Latency { settings, outputs, bound, greatest_ms, epochs: observed.epochs, cost }
 }
 
 impl fmt::Display for Latency {
@@ -150,6 +153,12 @@ impl fmt::Display for Latency {
         writeln!(formatter, "{}", self.outputs)?;
         writeln!(formatter, "event produced → its epoch's record readable (every event)")?;
         writeln!(formatter, "{}", self.bound)?;
+        write!(formatter, "greatest of each second's events, ms:")?;
+        for (second, greatest_ms) in self.greatest_ms.iter().enumerate() {
+            let gap = if second % 20 == 0 { "\n " } else { "" };
+            write!(formatter, "{gap} {greatest_ms:.0}")?;
+        }
+        writeln!(formatter, "\n")?;
         let target = Target::AtMost(P99_MS_MAX);
         for (name, latencies) in [("outputs", &self.outputs), ("epochs", &self.bound)] {
             let p99 = latencies.percentile(0.99).unwrap_or(f64::INFINITY);
