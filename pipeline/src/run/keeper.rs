@@ -200,6 +200,7 @@ pub struct KeeperThread {
     sender: Option<SyncSender<ToKeeper>>,
     thread: Option<JoinHandle<()>>,
     backlog: Backlog,
+    is_ending: Arc<AtomicBool>,
 }
 
 /// Tells the keeper's thread of the end before it comes.
@@ -238,6 +239,7 @@ impl KeeperThread {
 impl Drop for KeeperThread {
     /// Waits until what was published is written.
     fn drop(&mut self) {
+        self.is_ending.store(true, Ordering::Release);
         self.sender = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -281,8 +283,8 @@ pub fn start_keeper(
         }
     };
     let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(body)?;
-    let last_call = LastCall { sender: sender.clone(), is_ending };
-    Ok((KeeperThread { sender: Some(sender), thread: Some(thread), backlog }, last_call))
+    let last_call = LastCall { sender: sender.clone(), is_ending: Arc::clone(&is_ending) };
+    Ok((KeeperThread { sender: Some(sender), thread: Some(thread), backlog, is_ending }, last_call))
 }
 
 fn keep(mut keeper: Keeper, receiver: &Receiver<ToKeeper>, backlog: &Backlog, on_end: &OnEnd) {
