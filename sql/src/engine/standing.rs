@@ -79,7 +79,7 @@ impl StandingQuery {
         let mut answer = self.caller.execute(self.plan.clone(), settings, None).await?;
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while let Some(batch) = answer.next().await {
-            let encoded = self.converter.convert_columns(batch?.columns()).map_err(internal)?;
+            let encoded = self.converter.convert_columns(batch?.columns()).map_err(|error| internal(&error))?;
             bytes += encoded.size();
             if bytes > ANSWER_BYTES_MAX {
                 let reason =
@@ -89,7 +89,7 @@ impl StandingQuery {
             rows.extend(encoded.iter().map(|row| row.owned()));
         }
         rows.sort_unstable();
-        let rows = self.difference_to(rows).map_err(internal)?;
+        let rows = self.difference_to(rows).map_err(|error| internal(&error))?;
         Ok(Difference { epoch: answer.epoch, rows })
     }
 
@@ -106,7 +106,8 @@ impl StandingQuery {
             };
             let (row, word) = match order {
                 std::cmp::Ordering::Equal => {
-                    (before.next(), after.next());
+                    before.next();
+                    after.next();
                     continue;
                 }
                 std::cmp::Ordering::Less => (before.next(), "delete"),
@@ -129,7 +130,7 @@ fn refusal(message: String) -> SqlError {
     SqlError::Query { message, sqlstate: "0A000" }
 }
 
-fn internal(error: ArrowError) -> SqlError {
+fn internal(error: &ArrowError) -> SqlError {
     SqlError::Internal(error.to_string())
 }
 

@@ -84,8 +84,8 @@ async fn the_end_of_every_query_is_told_whatever_it_is() {
     while engine.load().0 > 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    use QueryOutcome::{Answered, Cancelled, Failed};
-    assert_eq!(*told.lock().unwrap(), [Answered, Failed, Failed, Cancelled, Cancelled]);
+    let (failed, cancelled) = (QueryOutcome::Failed, QueryOutcome::Cancelled);
+    assert_eq!(*told.lock().unwrap(), [QueryOutcome::Answered, failed, failed, cancelled, cancelled]);
 }
 
 #[tokio::test]
