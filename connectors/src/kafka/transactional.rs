@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -22,7 +22,7 @@ use super::config::KafkaConfig;
 use super::context::KafkaContext;
 use super::error::is_fencing;
 use super::producing::{Produced, Producing};
-use crate::log::{CommitGroup, CommitOutcome, CommitterIdentity, LogError};
+use crate::log::{CommitGroup, CommitOutcome, LogError};
 
 /// How long one call into the client library may block before its events are served.
 const CALL_STEP: Duration = Duration::from_millis(500);
@@ -37,9 +37,8 @@ const EVENTS_BEFORE_COMMIT_MAX: usize = 16;
 /// A producer of one transactional id.
 pub(super) struct TransactionalProducer {
     config: KafkaConfig,
-    identity: CommitterIdentity,
+    id: String,
     producer: Option<BaseProducer<KafkaContext>>,
-    group_metadata: Option<ConsumerGroupMetadata>,
     state: State,
 }
 
@@ -63,8 +62,8 @@ enum Obstacle {
 }
 
 impl TransactionalProducer {
-    pub(super) fn new(config: KafkaConfig, identity: CommitterIdentity) -> Self {
-        Self { config, identity, producer: None, group_metadata: None, state: State::Closed }
+    pub(super) fn new(config: KafkaConfig, id: String) -> Self {
+        Self { config, id, producer: None, state: State::Closed }
     }
 
     fn producing<'a>(&'a self, producer: &'a BaseProducer<KafkaContext>) -> Producing<'a> {
@@ -72,20 +71,9 @@ impl TransactionalProducer {
     }
 
     fn create(&mut self) -> Result<(), LogError> {
-        let refuse =
-            |error: &KafkaError| LogError::Configuration { setting: "kafka".into(), reason: error.to_string() };
-        let context = || KafkaContext::new(self.config.oauth_token_file.clone());
-        if self.group_metadata.is_none() {
-            // Only for the name of the group: this consumer never asks anything.
-            let consumer: BaseConsumer<KafkaContext> = self
-                .config
-                .consumer(&self.identity.name, 1)
-                .create_with_context(context())
-                .map_err(|error| refuse(&error))?;
-            self.group_metadata = consumer.group_metadata();
-        }
-        let settings = self.config.transactional_producer(&self.identity.name);
-        let producer = settings.create_with_context(context()).map_err(|error| refuse(&error))?;
+        let context = KafkaContext::new(self.config.oauth_token_file.clone());
+        let settings = self.config.transactional_producer(&self.id);
+        let producer = settings.create_with_context(context).map_err(|error| refused(&error))?;
         self.producer = Some(producer);
         Ok(())
     }
@@ -158,7 +146,12 @@ impl TransactionalProducer {
     }
 
     /// Everything of a transaction but its end.
-    fn fill(&self, group: &CommitGroup, deadline: Instant) -> Result<(), Obstacle> {
+    fn fill(
+        &self,
+        group: &CommitGroup,
+        consumers: Option<&ConsumerGroupMetadata>,
+        deadline: Instant,
+    ) -> Result<(), Obstacle> {
         self.until(deadline, |producer, _| producer.begin_transaction())?;
         let Some(producer) = &self.producer else {
             return Ok(());
@@ -178,7 +171,7 @@ impl TransactionalProducer {
                 });
             }
         }
-        let Some(metadata) = self.group_metadata.as_ref().filter(|_| !group.mirrored_offsets.is_empty()) else {
+        let Some(consumers) = consumers.filter(|_| !group.mirrored_offsets.is_empty()) else {
             return Ok(());
         };
         let mut offsets = TopicPartitionList::with_capacity(group.mirrored_offsets.len());
@@ -189,7 +182,7 @@ impl TransactionalProducer {
                 .add_partition_offset(&topic, mirrored.topic_partition.partition as i32, offset)
                 .map_err(|error| Obstacle::Abort(self.producing(producer).error(&error)))?;
         }
-        self.until(deadline, |producer, timeout| producer.send_offsets_to_transaction(&offsets, metadata, timeout))
+        self.until(deadline, |producer, timeout| producer.send_offsets_to_transaction(&offsets, consumers, timeout))
     }
 
     /// The topics that a group goes to, as the cluster calls them.
@@ -213,6 +206,11 @@ impl TransactionalProducer {
         self.state = State::Ended;
         outcome
     }
+}
+
+/// The client library refuses its settings.
+pub(super) fn refused(error: &KafkaError) -> LogError {
+    LogError::Configuration { setting: "kafka".into(), reason: error.to_string() }
 }
 
 /// What the client library's verdict on a transaction means; `None` if the call may be repeated.
@@ -268,15 +266,15 @@ impl TransactionalProducer {
             Err(obstacle) => {
                 self.producer = None;
                 Err(match obstacle {
-                    Obstacle::Fenced => LogError::Fenced { name: self.identity.name.clone(), by: None },
+                    Obstacle::Fenced => LogError::Fenced { name: self.id.clone(), by: None },
                     Obstacle::Abort(error) | Obstacle::Late(error) | Obstacle::Fatal(error) => error,
                 })
             }
         }
     }
 
-    /// See [`LogCommitter::commit`](crate::log::LogCommitter::commit).
-    pub(super) fn commit(&mut self, group: &CommitGroup) -> CommitOutcome {
+    /// See [`LogCommitter::commit`](crate::log::LogCommitter::commit). Offsets are mirrored to the group of `consumers`.
+    pub(super) fn commit(&mut self, group: &CommitGroup, consumers: Option<&ConsumerGroupMetadata>) -> CommitOutcome {
         if let Err(error) = self.check(group) {
             return CommitOutcome::Fatal { error };
         }
@@ -300,7 +298,7 @@ impl TransactionalProducer {
         if let Err(error) = self.reachable() {
             return CommitOutcome::Aborted { error };
         }
-        let filled = self.fill(group, deadline).map_err(|obstacle| match obstacle {
+        let filled = self.fill(group, consumers, deadline).map_err(|obstacle| match obstacle {
             // The library does not say which topic it was.
             Obstacle::Abort(LogError::NotAuthorized { what }) if what == "committing" => {
                 Obstacle::Abort(LogError::NotAuthorized { what: format!("writing {}", self.topics_of(group)) })
