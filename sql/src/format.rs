@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, TimeUnit, TimestampMillisecondType};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Date32Type, Float64Type, Schema, TimeUnit, TimestampMillisecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use base64::Engine;
 use chrono::{DateTime, SecondsFormat};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::SqlError;
 use crate::session::QueryResult;
@@ -85,6 +85,12 @@ fn text_value(array: &dyn Array, row: usize) -> Option<String> {
         Value::String(text) => Some(text),
         other => Some(other.to_string()),
     }
+}
+
+/// A row as a JSON object, by the columns' names.
+pub fn json_row(schema: &Schema, batch: &RecordBatch, row: usize) -> Map<String, Value> {
+    let columns = schema.fields().iter().zip(batch.columns());
+    columns.map(|(field, column)| (field.name().clone(), json_value(column.as_ref(), row))).collect()
 }
 
 /// Writes an answer.

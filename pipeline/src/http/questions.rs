@@ -5,9 +5,11 @@
 //! ```
 //! The first question finds the epoch; all that follow see the same one. Rows come as JSON objects with the names that the query gives.
 
+use std::sync::Arc;
+
 use sql::SqlError;
 use sql::engine::Settings;
-use sql::format::json_value;
+use sql::format::json_row;
 
 use super::caller::Caller;
 use super::problem::{Problem, ProblemKind};
@@ -72,13 +74,10 @@ impl<'a> Questions<'a> {
         let answer = self.caller.query(query, &self.settings).await?;
         self.epoch = Some(answer.epoch);
         self.settings.as_of = Some(answer.epoch);
-        let names: Vec<String> = answer.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let schema = Arc::clone(&answer.schema);
         let mut rows = Vec::new();
         for batch in answer.collect().await? {
-            for row in 0..batch.num_rows() {
-                let values = batch.columns().iter().map(|column| json_value(column.as_ref(), row));
-                rows.push(names.iter().cloned().zip(values).collect());
-            }
+            rows.extend((0..batch.num_rows()).map(|row| json_row(&schema, &batch, row)));
         }
         Ok(rows)
     }

@@ -25,7 +25,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sql::format::json_value;
+use sql::format::json_row;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::IntoParams;
 
@@ -80,9 +80,7 @@ impl Told {
 
 /// A row as JSON.
 fn row_json(batch: &RecordBatch, row: usize) -> Value {
-    let schema = batch.schema_ref();
-    let columns = schema.fields().iter().zip(batch.columns());
-    Value::Object(columns.map(|(field, column)| (field.name().clone(), json_value(column.as_ref(), row))).collect())
+    Value::Object(json_row(batch.schema_ref(), batch, row))
 }
 
 /// What is followed.
